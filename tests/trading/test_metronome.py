@@ -1,0 +1,42 @@
+"""What the metronome really sends: a message that waited too long, behind a worker that was down, is not run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery.signals import before_task_publish
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from config.celery import app
+
+pytestmark = pytest.mark.django_db(transaction=True)  # the scheduler closes connections that are in no transaction
+SECONDS = {"trading.sweep": 20, "trading.reconcile": 30, "trading.equity": 300}
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_each_beat_expires_before_it_could_pile_up(upgraded):
+    DatabaseScheduler(app=app).sync()
+    if upgraded:  # the rows of an installation that is older than this
+        PeriodicTask.objects.update(expire_seconds=None)
+    scheduler = DatabaseScheduler(app=app)
+    sent = {}
+    began = datetime.now(UTC)
+
+    def hear(sender=None, headers=None, **_):
+        expires = datetime.fromisoformat(headers["expires"])
+        sent[sender] = expires - began, expires - datetime.now(UTC)  # between the two it was sent
+
+    before_task_publish.connect(hear)
+    try:
+        for entry in scheduler.schedule.values():
+            if entry.task in SECONDS:
+                scheduler.apply_async(entry, advance=False)
+    finally:
+        before_task_publish.disconnect(hear)
+        with app.connection_for_write() as connection:
+            connection.default_channel.queue_purge("ticks")
+    assert sent.keys() == SECONDS.keys()
+    for task, (most, least) in sent.items():
+        assert least <= timedelta(seconds=SECONDS[task]) <= most, task

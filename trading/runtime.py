@@ -1,0 +1,182 @@
+"""The one assembler: a Bot row becomes strategy + venue + risk gate + journal here, live and on paper alike.
+
+tick: lease -> read -> decide -> one transaction -> send -> book -> again, until the bot has nothing left to decide.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.containment import contain
+from accounts.models import Account
+from bots.models import Bot, BotInput
+from bots.selectors import not_replayed
+from bots.services import bot_failed
+from exchanges.paper import PaperVenue
+from trading.clock import WALL, CandleClock, Clock
+from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueError
+from trading.core.ports import Venue
+from trading.core.types import Decision
+from trading.leases import Lease, lease_release, lease_renew, lease_take
+from trading.models import Journal, Order, Position, Runtime
+from trading.services.booking import executions_book
+from trading.services.decisions import LeaseLost, decision_commit
+from trading.services.funding import budget_allocate
+from trading.services.recovery import SETTLE, account_reconcile
+from trading.services.sending import orders_send, orders_unsent
+from trading.services.stopping import WAIT_FOR_PRICE, bot_end, stop_step
+from trading.services.waking import TICKED, bots_due, wakes_check
+from trading.situation import Situation, inputs_open, situation_of
+
+log = logging.getLogger(__name__)
+ROUNDS = 20  # decisions in one tick before another bot gets its turn
+WAIT_FOR_VENUE = timedelta(seconds=5)
+VENUES: dict[str, Callable[[Account], Venue]] = {Account.Venue.PAPER: PaperVenue}  # the shelf: one line each
+
+
+def venue_for(account: Account) -> Venue:
+    """Return the port to an account's venue."""
+    return VENUES[account.venue](account)
+
+
+def run_due(clock: Clock = WALL, bot_ids: Sequence[int] | None = None) -> int:
+    """Tick the bots that are due (among `bot_ids`, if given); returns how many were ticked."""
+    return sum(tick(bot_id, clock) for bot_id in bots_due(clock.now(), among=bot_ids))
+
+
+def tick(bot_id: int, clock: Clock = WALL) -> bool:
+    """Let one bot decide and act until it has nothing left to do; False when somebody else holds it."""
+    lease = lease_take(bot_id)
+    if lease is None:
+        return False
+    with contain(f"bot {bot_id}") as outcome:
+        _run(lease, clock)
+    if outcome.error is not None:
+        _failed(lease, outcome.error)
+    lease_release(lease)
+    return True
+
+
+def _failed(lease: Lease, error: Exception) -> None:
+    """Mark the bot with its reason; it stops alone.
+
+    A database that is away, locked or in a deadlock is no fault of the bot, which stays due; and whoever has lost the
+    lease says nothing about a bot that another worker ticks.
+    """
+    if isinstance(error, OperationalError | InterfaceError):
+        return
+    bot = Bot.objects.filter(pk=lease.bot_id, runtime__lease_token=lease.token).first()
+    if bot is not None:
+        known = isinstance(error, StrategyFault | InvalidInput)
+        bot_failed(bot=bot, reason=str(error) if known else f"unexpected {type(error).__name__}: {error}"[:280])
+
+
+def _run(lease: Lease, clock: Clock) -> None:
+    for _ in range(ROUNDS):
+        bot = Bot.objects.select_related("market", "account").get(pk=lease.bot_id)
+        runtime = Runtime.objects.get(bot=bot)
+        work = _has_work(bot, runtime, clock)
+        unsent = not work and orders_unsent().filter(bot=bot).exists()
+        if bot.status not in TICKED or not (work or unsent) or not lease_renew(lease):
+            return
+        venue = venue_for(bot.account)
+        try:
+            if work and not _step(lease, bot, runtime, clock):
+                return
+            if orders_send(bot, venue):
+                executions_book(bot.account, venue)
+        except LeaseLost:
+            log.info("bot %s: lease lost, another worker goes on", bot.pk)
+            return
+        except VenueError as error:
+            log.warning("bot %s: %s", bot.pk, error)
+            pause = timedelta(seconds=error.retry_after_s) if isinstance(error, RateLimited) else WAIT_FOR_VENUE
+            _wait(lease, clock, pause)
+            return
+
+
+def _has_work(bot: Bot, runtime: Runtime, clock: Clock) -> bool:
+    now = clock.now()
+    if runtime.not_before is not None and runtime.not_before > now:
+        return False
+    timed = runtime.due_at is not None and runtime.due_at <= now
+    return timed or BotInput.objects.filter(bot=bot, number=None).exclude(kind="denied").exists()
+
+
+def _step(lease: Lease, bot: Bot, runtime: Runtime, clock: Clock) -> bool:
+    """Make one decision; returns False when the bot has to wait or has ended."""
+    if bot.status == Bot.Status.STOPPING:
+        return stop_step(lease, bot, runtime, clock.now())
+    if runtime.finish:
+        return _finish(lease, bot, runtime)
+    if not runtime.number and not Journal.objects.filter(account=bot.account, ref=f"allocate:{bot.public_id}").exists():
+        budget_allocate(bot=bot)
+    situation = situation_of(bot, runtime, clock.now())
+    if situation is None:
+        _wait(lease, clock, WAIT_FOR_PRICE)
+        return False
+    situation.simulated = isinstance(clock, CandleClock)
+    decision = _decide(situation)
+    decision_commit(lease, situation, decision)
+    wakes_check(situation, decision)
+    if decision.finish:
+        Runtime.objects.filter(bot=bot, lease_token=lease.token).update(due_at=clock.now())
+    return True
+
+
+def _decide(situation: Situation) -> Decision:
+    with contain(f"strategy {situation.bot.strategy}") as outcome:
+        return situation.strategy.decide(situation.params, situation.state, situation.view)
+    raise StrategyFault(f"its strategy failed: {outcome.error}") from outcome.error
+
+
+def _finish(lease: Lease, bot: Bot, runtime: Runtime) -> bool:
+    """The strategy has ended itself: stop as soon as nothing of the bot is working any more."""
+    for row in inputs_open(bot):
+        row.number = runtime.number
+        row.save(update_fields=["number"])
+    Runtime.objects.filter(bot=bot, lease_token=lease.token).update(due_at=None)
+    if Order.objects.filter(bot=bot, status__in=Order.LIVE).exists():
+        return True
+    bot_end(bot, runtime.finish)
+    return False
+
+
+def _wait(lease: Lease, clock: Clock, pause: timedelta) -> None:
+    until = clock.now() + pause
+    Runtime.objects.filter(bot_id=lease.bot_id, lease_token=lease.token).update(not_before=until, due_at=until)
+
+
+def accounts_reconcile(
+    settle: timedelta = SETTLE, dead_before: datetime | None = None, *, everybody: bool = False
+) -> list[int]:
+    """Ask the venues about our live orders and whatever they have done since; each account alone.
+
+    Returns the bots that may have news. What was sent before `dead_before` has no sender any more, however young it is.
+    A venue also acts without an order of ours (it liquidates, it takes funding): so accounts are asked while a bot of
+    theirs is alive or holds something, and with `everybody` all that have ever traded.
+    """
+    settled = timezone.now() - settle
+    if dead_before is not None:
+        settled = max(settled, dead_before)
+    touched: set[int] = set()
+    for account in _accounts_to_ask(everybody=everybody):
+        with contain(f"reconcile account {account.pk}"):
+            touched |= account_reconcile(account, venue_for(account), settled=settled)
+    return sorted(touched)
+
+
+def _accounts_to_ask(*, everybody: bool) -> list[Account]:
+    accounts = Account.objects.filter(not_replayed()).order_by("id")
+    if everybody:
+        return list(accounts.filter(pk__in=Order.objects.values("account_id")))
+    live = Order.objects.filter(status__in=Order.LIVE).values("account_id")
+    alive = Bot.objects.filter(status__in=(*TICKED, Bot.Status.ERROR)).values("account_id")
+    held = Position.objects.exclude(qty=0).values("bot__account_id")
+    return list(accounts.filter(Q(pk__in=live) | Q(pk__in=alive) | Q(pk__in=held)))

@@ -1,0 +1,1 @@
+"""Writes of what happened. One module a noun: ledger, funding, booking, sending, waking, equity."""

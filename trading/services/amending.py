@@ -1,0 +1,80 @@
+"""Amendments to the venue: absolute numbers, one of each order on its way at a time.
+
+A second one goes out only when the first has been answered or can't arrive any more: out of order, the older one would
+have the last word at the venue, and nobody here would know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from bots.models import BotInput
+from trading.core.control import urgency
+from trading.core.ports import Amendment, Venue
+from trading.models import Order
+from trading.services.answers import reports_apply
+from trading.services.booking import executions_book
+from trading.services.claims import ENGINE, VALID, trading_statuses, valid_until_ms
+
+
+def amends_unsent() -> Q:
+    """Select the amendments that are wanted and may be sent now."""
+    arrived = Q(amend_sent_at=None) | Q(amend_sent_at__lt=timezone.now() - VALID)
+    return arrived & Q(cancel_why="", amend_qty__isnull=False, status=Order.Status.WORKING)
+
+
+def amends_send(orders: Sequence[Order], venue: Venue) -> None:
+    """Amend working orders. The new numbers are absolute, so an answer that is lost may be asked for again.
+
+    One that was decided before a fill that nobody has looked at yet is left: the next decision says it anew. So is one
+    of a bot that was paused or stopped meanwhile, unless it does nothing but make the order smaller.
+    """
+    if not orders:
+        return
+    unseen = BotInput.objects.filter(bot=OuterRef("bot"), kind="filled", number=None)
+    asked = Order.objects.filter(~Exists(unseen), pk__in=[order.pk for order in orders])
+    fresh = [order for order in asked.select_related("market", "bot", "account") if _may_change(order)]
+    fresh.sort(key=lambda order: urgency(order.slot, order.kind))  # as decided: an amendment takes a new place
+    claimed = _in_time([order for order in fresh if _claim(order)])
+    if not claimed:
+        return
+    reports = venue.amend([_amendment(order) for order in claimed])
+    executions_book(claimed[0].account, venue)
+    reports_apply(claimed, reports, amended=True)
+
+
+def _claim(order: Order) -> bool:
+    """Compare and set: it is still what is wanted, and no other one is on its way."""
+    wanted = Order.objects.filter(
+        amends_unsent(),
+        pk=order.pk,
+        amend_qty=order.amend_qty,
+        amend_price=order.amend_price,
+        amend_trigger=order.amend_trigger,
+    )
+    order.amend_sent_at = timezone.now()
+    return bool(wanted.update(amend_sent_at=order.amend_sent_at))
+
+
+def _in_time(claimed: Iterable[Order]) -> list[Order]:
+    """Leave out what was claimed too long ago to be sent: another one may be on its way already."""
+    since = timezone.now() - VALID
+    return [order for order in claimed if order.amend_sent_at is not None and order.amend_sent_at >= since]
+
+
+def _may_change(order: Order) -> bool:
+    """Say whether the bot may still trade (an exit also while it is paused), or the order only becomes smaller."""
+    only_less = order.amend_qty is not None and order.amend_qty <= order.qty
+    if only_less and (order.amend_price, order.amend_trigger) == (order.price, order.trigger):
+        return True
+    return order.slot.startswith(ENGINE) or order.bot.status in trading_statuses(order)
+
+
+def _amendment(order: Order) -> Amendment:
+    qty = order.qty if order.amend_qty is None else order.amend_qty
+    return Amendment(
+        order.client_order_id, qty, order.amend_price, order.amend_trigger, valid_until_ms(order.amend_sent_at)
+    )

@@ -1,0 +1,156 @@
+"""From a price to the bots it concerns: quote, paper fills, bookings, wakes, signals, doorbell."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils import timezone
+
+from accounts.containment import contain
+from accounts.models import Account
+from bots.doorbell import ring
+from exchanges.demo import wall_now_ms
+from exchanges.models import Market, PaperExecution
+from exchanges.paper_match import WHOLE, Terms, Walked, markets_waiting, walk
+from exchanges.prices import past_put, quote_put
+from exchanges.streams import Streams, stream_for
+from exchanges.trails import WAKES, Trails
+from trading import heartbeat
+from trading.channel_layer import hint
+from trading.core.types import Bar
+from trading.leases import leases_forget
+from trading.missed import Touched
+from trading.models import Order, Position
+from trading.runtime import accounts_reconcile, venue_for
+from trading.services.booking import executions_book, funding_book
+from trading.services.listening import derived_wake, signals_changed
+from trading.services.recovery import closures_book
+from trading.services.waking import markets_trailed, prices_wake, signals_recheck, trails_fired, trails_of
+
+CANDLE_MS = 60_000
+BOOK_AGAIN_S = 1.0
+
+
+BEGAN = timezone.now()  # this process: its other parts run already when the streams start
+
+
+def run_streams(stop: threading.Event) -> None:
+    """Run every source of prices until `stop` is set. Starting is recovering: old orders are asked about first."""
+    recover(BEGAN)
+    sources = sorted(set(Market.objects.filter(active=True).values_list("source", flat=True)))
+    streams = [stream for source in sources if (stream := stream_for(source)) is not None]
+    pipeline = Pipeline()
+    Streams(streams, pipeline.on_bar, heartbeat.beat, pipeline.before).run(stop)
+
+
+def recover(began: datetime) -> None:
+    """Settle what the processes before this one left behind."""
+    leases_forget(began)
+    # Embedded there is no other sender: what was being sent before this process began died with the last one.
+    accounts_reconcile(dead_before=began if settings.EMBEDDED else None, everybody=True)
+    signals_recheck()
+
+
+class Pipeline:
+    """What one stream leader does with prices. Start it after a reconciliation: older executions are booked by then.
+
+    `terms` say how paper orders fill.
+    """
+
+    def __init__(self, terms: Terms = WHOLE) -> None:
+        self.terms = terms
+        self._seen = PaperExecution.objects.aggregate(last=Max("pk"))["last"] or 0
+        self._walked: dict[int, Market] = {}  # whose walk changed something that nobody has looked at yet
+        self._bars: dict[int, Walked] = {}  # the newest bar of each market: a piece that failed comes again
+        self._trails = Trails()
+        self._quiet: set[int] = set()  # markets of these prices in which nothing waits to be walked over
+        self._unbooked: dict[int, float] = {}  # accounts with something to book, and when (monotonic) to try
+
+    def before(self, market_ids: set[int]) -> None:
+        """Look once, for all the prices that have just come, in which markets nothing waits for them to be walked over.
+
+        What is ordered after this look is newer than those prices, so it couldn't have filled at them.
+        """
+        self._quiet = set()
+        self._quiet = market_ids - markets_waiting(market_ids) - markets_trailed(market_ids)
+
+    def on_bar(self, market: Market, bar: Bar, closed: Sequence[Bar], *, received_ms: int, catching_up: bool) -> None:
+        """Take a market's newest prices to the bots. While catching up the past is walked, but nobody acts on it."""
+        touched = set(signals_changed(market, CANDLE_MS, closed, closed[-1].ts_ms + CANDLE_MS)) if closed else set()
+        touched |= self.price_apply(market, bar, None if catching_up else received_ms)
+        if touched and not catching_up:
+            ring(sorted(touched))
+            hint()
+
+    def price_apply(self, market: Market, bar: Bar, received_ms: int | None) -> set[int]:
+        """Take one update through everything that depends on it; returns the bots that it concerns.
+
+        Without `received_ms` it is no price of now: it fills and wakes, but is no quote that anybody may act on.
+        """
+        quiet = market.pk in self._quiet
+        self._walk(market, bar, received_ms, quiet=quiet)
+        followed = self._trails.follow(market, bar, () if quiet else trails_of(market), WAKES)
+        # Not before the walk: what is ordered at the new price must not fill at the prices that led there.
+        if received_ms is None:
+            seq = past_put(market.pk, bar, wall_now_ms())
+        else:
+            seq = quote_put(market.pk, bar, received_ms).seq
+        touched = self._book()
+        touched.update(prices_wake(market.pk, bar.low, bar.high, seq=seq))
+        stretch = Touched(market.pk, seq, bar.low, bar.high)
+        touched.update(trails_fired([watch.id for watch in followed.fired], stretch))
+        self._trails.keep(market, followed, WAKES)  # not before its bots are woken: a piece that failed comes again
+        if received_ms is not None:
+            touched.update(derived_wake(market.pk))
+        return touched
+
+    def _walk(self, market: Market, bar: Bar, received_ms: int | None, *, quiet: bool) -> None:
+        """Take the bar over the paper venue's book once, however often it comes."""
+        walked = self._bars.get(market.pk)
+        if walked is None or walked.came != (bar, received_ms):
+            walked = self._bars[market.pk] = Walked(bar, received_ms)
+        if not walked.whole and not quiet and walk(market, bar, self._trails, self.terms, walked):
+            self._walked[market.pk] = market
+        walked.whole = True
+
+    def _book(self) -> set[int]:
+        """Book what the walks have changed; an account that fails is tried again a little later."""
+        now = time.monotonic()
+        for market in list(self._walked.values()):
+            self._unbooked |= dict.fromkeys(self._accounts_changed(market), now)
+            del self._walked[market.pk]
+        touched: set[int] = set()
+        due = [account for account, at in self._unbooked.items() if at <= now]
+        for account in Account.objects.filter(pk__in=due) if due else ():
+            with contain(f"booking account {account.pk}") as outcome:
+                touched |= account_book(account)
+            if outcome.failed:
+                self._unbooked[account.pk] = now + BOOK_AGAIN_S
+            else:
+                del self._unbooked[account.pk]
+        return touched
+
+    def _accounts_changed(self, market: Market) -> set[int]:
+        """Name the accounts with new executions, and those with an order that may have ended without one."""
+        fresh = list(PaperExecution.objects.filter(pk__gt=self._seen).values_list("account_id", "pk"))
+        may_end = Order.objects.filter(market=market, status=Order.Status.WORKING).exclude(
+            kind="limit", tif__in=("gtc", "post_only")
+        )
+        changed = {account for account, _ in fresh} | set(may_end.values_list("account_id", flat=True))
+        if market.perpetual:
+            held = Position.objects.filter(market=market).exclude(margin=0)
+            changed |= set(held.values_list("bot__account_id", flat=True).distinct())
+        self._seen = max([self._seen, *(pk for _, pk in fresh)])  # not before all is known: else nobody would book them
+        return changed
+
+
+def account_book(account: Account) -> set[int]:
+    """Book what an account's venue has done since last time, fills first."""
+    venue = venue_for(account)
+    funding_book(account, venue)
+    return executions_book(account, venue) | closures_book(account, venue)

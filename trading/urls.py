@@ -1,0 +1,14 @@
+"""Addresses of the pages that move money or tell a running bot something."""
+
+from django.urls import path
+
+from trading import views, views_steer
+
+app_name = "trading"
+urlpatterns = [
+    path("accounts/open/", views.open_account, name="open-account"),
+    path("bots/<uuid:public_id>/tell/<slug:kind>/", views_steer.tell, name="tell"),
+    path("bots/<uuid:public_id>/tell/<slug:kind>/preview/", views_steer.tell_preview, name="tell-preview"),
+    path("bots/<uuid:public_id>/close/", views_steer.close, name="close"),
+    path("orders/<uuid:order_id>/cancel/", views_steer.cancel, name="cancel"),
+]
