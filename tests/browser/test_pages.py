@@ -149,6 +149,26 @@ def test_the_api_page_breaks_no_policy(visit: Open, lived_in: tuple[Served, str,
     expect(page.locator(".swagger-ui .opblock").first).to_be_visible()
 
 
+TYPED_AT_ONCE = """
+new MutationObserver(() => {
+  const amount = document.querySelector("#sheet[open] #id_args-quote");
+  if (!amount || amount.value) return;
+  amount.value = "1,5";
+  amount.dispatchEvent(new Event("input", { bubbles: true }));
+}).observe(document.getElementById("sheet"), { attributes: true });
+"""
+
+
+def test_a_dialog_hears_what_is_typed_the_moment_it_opens(visit: Open, lived_in: tuple[Served, str, dict]) -> None:
+    served, _, state = lived_in
+    (bot,) = served.start_presets("steady-dca")
+    page = visit(f"{served.url}/bots/{bot}/", storage_state=state)
+    page.evaluate(TYPED_AT_ONCE)
+    page.locator(".tell-menu > summary").click()
+    page.get_by_role("link", name="Add funds to a deal").click()
+    expect(page.locator("#error-id_args-quote")).to_contain_text("with a point")
+
+
 def test_a_bot_is_told_and_an_order_cancelled_by_keyboard(visit: Open, lived_in: tuple[Served, str, dict]) -> None:
     served, _, state = lived_in
     (bot,) = served.start_presets("steady-dca")
