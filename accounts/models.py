@@ -87,6 +87,7 @@ class Account(models.Model):
 
     class Venue(models.TextChoices):
         PAPER = "paper", "Paper"
+        PAPER_PROCESS = "paper_process", "Paper, in a process of its own"
 
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="accounts")
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -164,3 +165,20 @@ class IdempotentCall(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Installation(models.Model):
+    """Which installation this database belongs to; one row. `settings.INSTALLATION_ID` names it from outside.
+
+    A database that was copied or restored sends nothing until an operator has said so; then its order ids get a new
+    epoch, so that no id of the other copy is ever used again.
+    """
+
+    installation_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    epoch = models.IntegerField(default=1)
+    blocked = models.CharField(max_length=300, blank=True)  # why nothing is sent
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.installation_id)
