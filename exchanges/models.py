@@ -1,13 +1,13 @@
 """Where: markets, candles, the demo market's clock, and the books of the paper venue.
 
 The paper venue keeps its own truth in its own tables, as an exchange would: the runtime sees it only through the
-Venue port (`exchanges/paper.py`).
+Venue port (`exchanges/paper.py`). As a process of its own it has them in a database of its own, with a log of it all.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -253,3 +253,35 @@ class PaperFunding(models.Model):
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} at {self.ts_ms}"
+
+
+class PaperLog(models.Model):
+    """What happened at a paper venue that runs as a process, one row each, written in the transaction that did it.
+
+    The database itself refuses to change or delete a row (a trigger, made by the migration). `account` is empty for a
+    fault that hit a request of nobody's. Within an account the ids rise in the order in which it happened.
+    """
+
+    class Kind(models.TextChoices):
+        ACCEPTED = "accepted"
+        REFUSED = "refused"
+        AMENDED = "amended"
+        CANCELLED = "cancelled"  # because the account asked for it
+        ENDED = "ended"  # filled, or ended by the venue
+        EXECUTED = "executed"
+        LIQUIDATED = "liquidated"
+        FUNDED = "funded"
+        DEPOSIT = "deposit"
+        FAULT = "fault"  # played on a request: its answer, or the request itself, was spoilt on purpose
+
+    account = models.ForeignKey(Account, models.PROTECT, null=True, related_name="paper_log")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    client_order_id = models.CharField(max_length=64, blank=True)
+    payload: models.JSONField[Any, Any] = models.JSONField(default=dict)  # money as text
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["account", "kind", "client_order_id"], name="paper_log_of")]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.kind} {self.client_order_id}"

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from accounts.models import Account
+from exchanges import paper_log
 from exchanges.demo import wall_now_ms
 from exchanges.models import PaperExecution, PaperFunding, PaperOrder, PaperPosition, PaperWallet
 from exchanges.paper_books import ZERO, Books, Wallets, book_changes, lock_accounts
@@ -153,7 +154,7 @@ def _payment(row: PaperFunding) -> FundingPayment:
 
 
 @transaction.atomic
-def deposit(account: Account, coin: str, amount: Decimal) -> None:
+def deposit(account: Account, coin: str, amount: Decimal, ref: str = "") -> None:
     """Put coins into a paper account. Raises InvalidInput for an amount that isn't positive."""
     if not amount.is_finite() or amount <= 0:
         raise InvalidInput(f"a deposit must be above 0, not {amount}", field="amount", value=amount)
@@ -161,6 +162,7 @@ def deposit(account: Account, coin: str, amount: Decimal) -> None:
     wallets = Wallets([account.pk])
     wallets.move(account.pk, coin, total=amount)
     wallets.save()
+    paper_log.deposited(account, coin, amount, ref)
 
 
 @transaction.atomic

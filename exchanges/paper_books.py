@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from decimal import Context, Decimal
 
 from accounts.models import Account
+from exchanges import paper_log
 from exchanges.models import Market, PaperExecution, PaperOrder, PaperPosition, PaperWallet
 from exchanges.paper_positions import Positions, reducible
 from trading.core.perps import initial_margin
@@ -114,8 +115,9 @@ class Books:
         PaperOrder.objects.bulk_create(self._liquidations)
         save_orders(self._changed.values())
         self.wallets.save()
-        self.positions.save()
+        payments = self.positions.save()
         PaperExecution.objects.bulk_create(self.executions)
+        paper_log.booked(self._changed.values(), self.executions, payments)
 
 
 def save_orders(orders: Iterable[PaperOrder]) -> None:

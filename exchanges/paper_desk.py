@@ -9,6 +9,7 @@ from collections.abc import Collection
 from decimal import Decimal
 
 from accounts.models import Account
+from exchanges import paper_log
 from exchanges.models import Market, PaperOrder, PaperPosition
 from exchanges.paper_books import ZERO, Books, acts_as, book_changes, funds_for, is_immediate, own_price, set_range
 from exchanges.paper_form import check_form, check_prices, check_qty
@@ -43,12 +44,11 @@ class Desk:
         """Return the order's row in the book (perhaps as rejected), or a bare refusal for what no book can hold."""
         market = self._markets.get(order.symbol)
         if market is None:
-            reason = f"{self._account.feed} has no market {order.symbol}"
-            return OrderReport(order.client_order_id, "", "rejected", ZERO, reason)
+            return self._refuse(order, f"{self._account.feed} has no market {order.symbol}")
         try:
             check_form(market, order)
         except OrderRejected as error:
-            return OrderReport(order.client_order_id, "", "rejected", ZERO, error.reason)
+            return self._refuse(order, error.reason)
         row = self._row(market, order)
         try:
             self._check(market, row)
@@ -90,9 +90,14 @@ class Desk:
     def save(self) -> None:
         PaperOrder.objects.bulk_create(self._rows)
         PaperOrder.objects.bulk_update(self._amended, _AMENDED, 200)
+        paper_log.placed(self._rows, self._amended)
         self._books.save()
         for row in self._rows:
             book_changes[row.market_id] += 1
+
+    def _refuse(self, order: OrderRequest, reason: str) -> OrderReport:
+        paper_log.refused(self._account, order, reason)
+        return OrderReport(order.client_order_id, "", "rejected", ZERO, reason)
 
     def _row(self, market: Market, order: OrderRequest) -> PaperOrder:
         quote, trail = self._quotes.get(market.pk), order.trail or _NO_TRAIL

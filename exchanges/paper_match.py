@@ -238,6 +238,7 @@ def _walk_accounts(
         orders = working.filter(pk__in=order_ids)
     own: dict[int, list[PaperOrder]] = {account_id: [] for account_id in account_ids}
     for order in orders.order_by("seq", "id"):
+        order.market = market
         own[order.account_id].append(order)
     books = Books(account_ids, [market])
     for account_id, rows in own.items():

@@ -116,14 +116,16 @@ class Positions:
         """How many fundings wait to be written."""
         return len(self._payments)
 
-    def save(self) -> None:
+    def save(self) -> list[PaperFunding]:
+        """Write what changed; returns the fundings that were booked."""
         changed = [self._rows[key] for key in sorted(self._changed)]
         PaperPosition.objects.bulk_create([row for row in changed if row._state.adding])
         fields = ["qty", "cost", "margin", "leverage", "funded_ms", "below", "above"]
         PaperPosition.objects.bulk_update([row for row in changed if not row._state.adding], fields, 200)
-        PaperFunding.objects.bulk_create(self._payments)
+        payments = PaperFunding.objects.bulk_create(self._payments)
         self._changed.clear()
-        self._payments.clear()
+        self._payments = []
+        return payments
 
 
 def levels_of(position: PaperPosition, market: Market) -> LiquidationLevels:
