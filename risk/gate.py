@@ -22,14 +22,14 @@ def judge(
     why (the word of `Closed.why`): they aren't among `orders`, and the others don't pass without them.
     """
     answers: dict[int, Allow | Deny] = {}
-    free = dict(context.free)
     for unit in _units(orders):
-        left = dict(free)
-        said = {index: _pass(orders[index], replace(context, free=left), left) for index in unit}
+        said, left = {}, context
+        for index in unit:
+            said[index], left = _pass(orders[index], left)
         missing = (refused or {}).get(orders[unit[0]].group, {})
         denied = {orders[index].slot: answer.reason for index, answer in said.items() if isinstance(answer, Deny)}
         if not denied and not missing:
-            free = left
+            context = left
         elif orders[unit[0]].group:
             other = Deny("group", group_fault(missing, denied))
             said = {index: answer if isinstance(answer, Deny) else other for index, answer in said.items()}
@@ -45,13 +45,19 @@ def _units(orders: Sequence[RiskOrder]) -> Iterable[list[int]]:
     return units.values()
 
 
-def _pass(order: RiskOrder, context: RiskContext, free: dict[str, Decimal]) -> Allow | Deny:
-    """Ask all rules; an allowed order takes its funds out of `free`."""
+def _pass(order: RiskOrder, context: RiskContext) -> tuple[Allow | Deny, RiskContext]:
+    """Ask all rules; what an allowed order takes is taken out of what those after it may have."""
     answer = _first_no(order, context)
-    if isinstance(answer, Allow):
-        coin, needed = funds_needed(order)
-        free[coin] = free.get(coin, Decimal(0)) - needed
-    return answer
+    if isinstance(answer, Deny):
+        return answer, context
+    coin, needed = funds_needed(order)
+    free = {**context.free, coin: context.free.get(coin, Decimal(0)) - needed}
+    place = (order.market, order.side)
+    exposure = context.exposure
+    if place in exposure:
+        exposure = {**exposure, place: exposure[place] + order.added}
+    opened = None if context.open_orders is None else context.open_orders + 1
+    return answer, replace(context, free=free, exposure=exposure, open_orders=opened)
 
 
 def _first_no(order: RiskOrder, context: RiskContext) -> Allow | Deny:

@@ -279,6 +279,23 @@ class RiskOrder:
     leverage: Decimal | None = None
     exit_qty: Decimal = Decimal(0)
     group: str = ""
+    market: str = "main"  # alias
+    reference: Decimal | None = None  # what its price is compared with: its trigger, else the last price
+
+    @property
+    def added(self) -> Decimal:
+        """What it adds to the position, in quote: all of it but the part that exits."""
+        return Decimal(0) if self.exits else max(Decimal(0), self.qty - self.exit_qty) * self.price
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """What the orders of a bot may not exceed; None: no limit."""
+
+    max_order: Decimal | None = None  # of one order, in quote
+    max_position: Decimal | None = None  # of the position on a market with what may still add to it, in quote
+    max_orders: int | None = None  # open at once
+    max_deviation: Decimal | None = None  # ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +306,10 @@ class RiskContext:
     price_age_ms: int | None  # of the oldest price of the bot's markets
     halted: str = ""  # reason, when the bot, its account, its workspace or the platform is halted
     facts: Mapping[str, Any] = field(default_factory=dict)
+    limits: RiskLimits = RiskLimits()
+    # By market and direction, in quote: what is held, and what the open orders may add to it.
+    exposure: Mapping[tuple[str, Side], Decimal] = field(default_factory=dict)
+    open_orders: int | None = None  # of the bot, on all its markets
 
 
 class RiskRule(Protocol):

@@ -233,8 +233,8 @@ class Filled(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A generation ended: `why` is filled, cancelled, replaced, rejected, expired, below_minimum, remainder, paused
-    or liquidated."""
+    """A generation ended: `why` is filled, cancelled, replaced, rejected, expired, below_minimum, remainder, paused,
+    halted or liquidated."""
 
     slot: str
     gen: int
