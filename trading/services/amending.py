@@ -14,6 +14,7 @@ from django.utils import timezone
 from bots.models import BotInput
 from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
+from trading.halted import halts_on
 from trading.models import Order
 from trading.services.answers import reports_apply
 from trading.services.booking import executions_book
@@ -55,6 +56,8 @@ def _claim(order: Order) -> bool:
         amend_price=order.amend_price,
         amend_trigger=order.amend_trigger,
     )
+    if not (order.reduce or _only_less(order)):
+        wanted = wanted.filter(~Exists(halts_on(order.bot, order.account)))
     order.amend_sent_at = timezone.now()
     return bool(wanted.update(amend_sent_at=order.amend_sent_at))
 
@@ -67,10 +70,12 @@ def _in_time(claimed: Iterable[Order]) -> list[Order]:
 
 def _may_change(order: Order) -> bool:
     """Say whether the bot may still trade (an exit also while it is paused), or the order only becomes smaller."""
-    only_less = order.amend_qty is not None and order.amend_qty <= order.qty
-    if only_less and (order.amend_price, order.amend_trigger) == (order.price, order.trigger):
-        return True
-    return order.slot.startswith(ENGINE) or order.bot.status in trading_statuses(order)
+    return _only_less(order) or order.slot.startswith(ENGINE) or order.bot.status in trading_statuses(order)
+
+
+def _only_less(order: Order) -> bool:
+    less = order.amend_qty is not None and order.amend_qty <= order.qty
+    return less and (order.amend_price, order.amend_trigger) == (order.price, order.trigger)
 
 
 def _amendment(order: Order) -> Amendment:

@@ -19,6 +19,7 @@ from trading.core.control import urgency
 from trading.core.errors import OutcomeUnknown, RateLimited, VenueUnavailable
 from trading.core.ports import OrderRequest, Venue
 from trading.core.types import Kind, Side, Tif
+from trading.halted import halts_on
 from trading.inbox import want_value
 from trading.models import Order
 from trading.services.amending import amends_send, amends_unsent
@@ -114,7 +115,7 @@ def _claim(order: Order) -> bool:
         claim = claim.filter(Exists(Bot.objects.filter(pk=OuterRef("bot_id"), status__in=trading_statuses(order))))
     if not order.reduce:
         unseen = BotInput.objects.filter(bot=OuterRef("bot"), kind="filled", number=None)
-        claim = claim.filter(~Exists(unseen))
+        claim = claim.filter(~Exists(unseen), ~Exists(halts_on(order.bot, order.account)))
     order.sent_at = timezone.now()
     return bool(claim.update(status=Order.Status.SENDING, sent_at=order.sent_at))
 

@@ -18,6 +18,7 @@ from exchanges.paper_path import TrailWatch
 from exchanges.prices import extremes_since
 from trading.core.errors import StrategyFault
 from trading.core.types import Decision, Side, Signal, Trail, TrailWake, Woken
+from trading.halted import halted
 from trading.inbox import input_row
 from trading.missed import Touched
 from trading.models import Runtime, Wake
@@ -41,13 +42,18 @@ def bots_due(now: datetime, limit: int = 500, *, among: Sequence[int] | None = N
     """
     waiting = Q(not_before=None) | Q(not_before__lte=now)
     held = Runtime.objects.filter(not_before__gt=now).values("bot_id")
-    ticked = Q(bot__status__in=TICKED) & not_replayed("bot__account__")
+    real = not_replayed("bot__account__")
+    ticked = Q(bot__status__in=TICKED) & real
+    # Under a halt no strategy decides: what it is told waits. What is to be cancelled is everybody's, also of bots that
+    # have ended.
+    asleep = halted() & Q(bot__status__in=(Bot.Status.RUNNING, Bot.Status.PAUSED))
+    ending = (Q(bot__status__in=TICKED) | halted()) & real
     if among is not None:
-        ticked, limit = ticked & Q(bot_id__in=among), len(among)
+        ticked, ending, limit = ticked & Q(bot_id__in=among), ending & Q(bot_id__in=among), len(among)
     found = [
-        BotInput.objects.filter(ticked, number=None).exclude(kind="denied").exclude(bot_id__in=held),
-        Runtime.objects.filter(ticked, waiting, due_at__lte=now),
-        orders_unsent().filter(ticked).exclude(bot_id__in=held),
+        BotInput.objects.filter(ticked & ~asleep, number=None).exclude(kind="denied").exclude(bot_id__in=held),
+        Runtime.objects.filter(ending, waiting, due_at__lte=now),
+        orders_unsent().filter(ending).exclude(bot_id__in=held),
     ]
     return sorted({bot for rows in found for bot in rows.values_list("bot_id", flat=True).distinct()[:limit]})[:limit]
 
