@@ -260,15 +260,39 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
 CELERY_TASK_DEFAULT_QUEUE = "ticks"
+# On queues of their own, so that a long job never delays an exit. A worker without -Q works on all of them.
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {name: {} for name in ("ticks", "orders", "market", "jobs", "advice")}
+CELERY_TASK_ROUTES = {
+    "trading.tick": {"queue": "ticks"},
+    "trading.sweep": {"queue": "ticks"},
+    "trading.reconcile": {"queue": "orders"},
+    "trading.limit_orders": {"queue": "orders"},
+    "trading.missing_orders": {"queue": "orders"},
+    "trading.markets": {"queue": "market"},
+    "trading.equity": {"queue": "jobs"},
+    "trading.health": {"queue": "jobs"},
+    "trading.retention": {"queue": "jobs"},
+    "trading.advise": {"queue": "advice"},
+}
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0 if EMBEDDED else 20  # SIGQUIT: running ticks may end before it gets cold
 CELERY_TASK_TIME_LIMIT = None if EMBEDDED else 60
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # What waited longer isn't run: the next one says the same. A busy machine must sweep late rather than never.
 # The scheduler reads "expire_seconds" and drops "expires".
+_EVERY_S = {  # task: (how often, after how long it is too late)
+    "sweep": (1, 20),
+    "limit_orders": (10, 10),
+    "reconcile": (30, 30),
+    "health": (30, 30),
+    "markets": (30, 30),
+    "missing_orders": (300, 300),
+    "equity": (300, 300),
+    "retention": (3600, 3600),
+}
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "trading.sweep", "schedule": schedule(1.0), "options": {"expire_seconds": 20}},
-    "reconcile": {"task": "trading.reconcile", "schedule": schedule(30.0), "options": {"expire_seconds": 30}},
-    "equity": {"task": "trading.equity", "schedule": schedule(300.0), "options": {"expire_seconds": 300}},
+    name: {"task": f"trading.{name}", "schedule": schedule(float(every)), "options": {"expire_seconds": expires}}
+    for name, (every, expires) in _EVERY_S.items()
 }
 
 REDIS_URL = env_str("REDIS_URL", env_str("BROKER_URL") if not EMBEDDED else "")
@@ -299,7 +323,14 @@ INSTALLATION_EPOCH = env_str("INSTALLATION_EPOCH", "1")  # part of every order i
 DEMO_SEED = env_int("DEMO_SEED", 7)
 DEMO_SPEED = env_int("DEMO_SPEED", 1)
 PRICE_MAX_AGE_MS = env_int("PRICE_MAX_AGE_MS", 10_000)
-WATCHDOG_S = env_int("WATCHDOG_S", 10)  # embedded: a part that shows no life for so long ends the process
+WATCHDOG_S = env_int("WATCHDOG_S", 10)  # a part of embedded mode or of the streams that is silent for so long ends it
+WORKER_DEAF_S = env_int("WORKER_DEAF_S", 30)  # a worker that answers none of its own pings for so long ends itself
+RELEASE = env_str("RELEASE")  # what this installation runs, for the health page
+KEEP_DAYS = {
+    "events": env_int("KEEP_EVENTS_DAYS", 365),
+    "inputs": env_int("KEEP_INPUTS_DAYS", 90),
+    "jobs": env_int("KEEP_JOBS_DAYS", 30),
+}
 
 LOGGING = {
     "version": 1,
