@@ -25,7 +25,7 @@ def bots_pause(bots: QuerySet[Bot], reason: str) -> list[Bot]:
 
 @transaction.atomic
 def bots_end(bots: QuerySet[Bot], reason: str, *, left: Collection[int] = ()) -> list[Bot]:
-    """Let bots begin to stop and sell: those that live, and of the stopped ones those in `left`, which hold positions."""
+    """Let bots begin to stop and sell: the living, and of the stopped those in `left`, which hold positions."""
     words = {"status": Status.STOPPING, "stop_mode": Bot.StopMode.SELL}
     moved = _move(bots.filter(status__in=ENDS), f"{KILLED}{reason}", **words)
     if left:

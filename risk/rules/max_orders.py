@@ -1,4 +1,4 @@
-"""No more open orders of a bot than the limit. One that is being cancelled counts until the exchange has confirmed it."""
+"""No more open orders of a bot than the limit; one that is being cancelled counts until the exchange has said so."""
 
 from __future__ import annotations
 
