@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 VALUE_MAX = 256
 FAULTS_MAX = 50
 SECRETS = ("password", "token", "secret", "refresh", "access", "otp", "code", "key")
-STATUS_OF_CODE = {"wrong_state": 409, "conflict": 409, "no_price": 503}
+STATUS_OF_CODE = {"wrong_state": 409, "halted": 409, "too_many_tries": 429, "conflict": 409, "no_price": 503}
 CODES = {
     "parse_error": "malformed",
     "invalid": "invalid",

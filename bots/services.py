@@ -23,6 +23,8 @@ from bots.models import Bot, BotInput
 from bots.parameters import params_json, params_of, revision_of, strategy_of
 from bots.values import NAME_MAX, account_check, budget_clean, name_clean, timeframe_clean
 from exchanges.models import Market
+from exchanges.selectors import REPLAY
+from risk.selectors import halt_words, halts_over
 from trading.core.errors import InvalidInput
 from trading.core.rounding import plain
 
@@ -169,6 +171,7 @@ def bot_delete(*, bot: Bot, by: User | None) -> None:
 def bot_start(*, bot: Bot, by: User | None) -> Bot:
     _lock(bot)
     _require(bot, "started", Status.DRAFT, hint="Clone it to run it anew")
+    _require_armed(bot)
     claim(bot)
     bot.started_at = timezone.now()
     _move(bot, Status.RUNNING)
@@ -193,6 +196,7 @@ def bot_resume(*, bot: Bot, by: User | None) -> Bot:
     """Go on after a pause, or try again after an error."""
     _lock(bot)
     _require(bot, "resumed", Status.PAUSED, Status.ERROR)
+    _require_armed(bot)
     _move(bot, Status.RUNNING)
     _command(bot, "resume", by)
     _tell(bot, "resumed", f"{bot.name} resumed{_by(by)}")
@@ -272,6 +276,14 @@ def _require(bot: Bot, verb: str, *allowed: str, hint: str = "") -> None:
         names = " or ".join(Status(status).label.lower() for status in allowed)
         text = f"{bot.name} is {Status(bot.status).label.lower()}; only a bot that is {names} can be {verb}"
         raise InvalidInput(f"{text}. {hint}".rstrip(". "), field="status", value=bot.status, code="wrong_state")
+
+
+def _require_armed(bot: Bot) -> None:
+    """Refuse what would begin to trade under a kill switch; a replay trades nothing."""
+    halt = halts_over(bot.workspace_id, bot.account_id, bot.public_id).order_by("id").first()
+    if halt is not None and not bot.account.feed.startswith(REPLAY):
+        text = f"{bot.name} can't trade: {halt_words(halt)}. Somebody has to re-arm it first"
+        raise InvalidInput(text, field="status", value=bot.status, code="halted")
 
 
 def _move(bot: Bot, status: str, reason: str = "") -> None:

@@ -23,11 +23,13 @@ from trading.clock import WALL, CandleClock, Clock
 from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueError
 from trading.core.ports import Venue
 from trading.core.types import Decision
+from trading.halted import halts_on
 from trading.leases import Lease, lease_release, lease_renew, lease_take
 from trading.models import Journal, Order, Position, Runtime
 from trading.services.booking import executions_book
 from trading.services.decisions import LeaseLost, decision_commit
 from trading.services.funding import budget_allocate
+from trading.services.halting import halt_delayed, halt_step
 from trading.services.recovery import SETTLE, account_reconcile
 from trading.services.sending import orders_send, orders_unsent
 from trading.services.stopping import WAIT_FOR_PRICE, bot_end, stop_step
@@ -83,11 +85,16 @@ def _run(lease: Lease, clock: Clock) -> None:
         runtime = Runtime.objects.get(bot=bot)
         work = _has_work(bot, runtime, clock)
         unsent = not work and orders_unsent().filter(bot=bot).exists()
-        if bot.status not in TICKED or not (work or unsent) or not lease_renew(lease):
+        halt = None if isinstance(clock, CandleClock) else halts_on(bot, bot.account).order_by("id").first()
+        ticked = halt is not None or bot.status in TICKED
+        if not ticked or not (work or unsent) or not lease_renew(lease):
             return
         venue = venue_for(bot.account)
         try:
-            if work and not _step(lease, bot, runtime, clock):
+            if halt is not None and bot.status != Bot.Status.STOPPING:
+                if not halt_step(lease, bot, halt):
+                    return
+            elif work and not _step(lease, bot, runtime, clock):
                 return
             if orders_send(bot, venue):
                 executions_book(bot.account, venue)
@@ -96,6 +103,8 @@ def _run(lease: Lease, clock: Clock) -> None:
             return
         except VenueError as error:
             log.warning("bot %s: %s", bot.pk, error)
+            if halt is not None:
+                halt_delayed(bot, error)
             pause = timedelta(seconds=error.retry_after_s) if isinstance(error, RateLimited) else WAIT_FOR_VENUE
             _wait(lease, clock, pause)
             return

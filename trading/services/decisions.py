@@ -15,12 +15,15 @@ from accounts.services import EventDraft, events_append
 from bots.models import Bot, BotInput
 from risk.gate import judge
 from risk.rules.budget import funds_needed
+from risk.selectors import limits_for
 from trading.core.caps import caps, is_capped
 from trading.core.control import Plan, groups_begun
 from trading.core.errors import StrategyFault
-from trading.core.ports import Deny, RiskContext, RiskOrder
+from trading.core.ports import Deny, RiskContext, RiskLimits, RiskOrder
 from trading.core.rounding import plain, price_to_tick, qty_to_lot, to_decimal, trigger_to_tick
 from trading.core.types import Closed, Decision, Denied, Kind, Want
+from trading.exposure import exposure_of, order_adds
+from trading.halted import halted_reason
 from trading.ids import order_id
 from trading.inbox import input_row, want_json
 from trading.leases import Lease
@@ -110,7 +113,8 @@ def _intent(situation: Situation, wanted: Plan, slot: str, want: Want) -> Intent
     trigger = None if want.trigger is None else trigger_to_tick(want.trigger.level, market.tick, want.side)
     qty = qty_to_lot(wanted.clipped.get(slot, want.qty), market.lot)
     at = price or trigger or watched.last
-    intent = Intent(slot, want, watched, qty, price, trigger, _risk(situation, wanted, slot, want, qty, at))
+    risk = replace(_risk(situation, wanted, slot, want, qty, at), reference=trigger or watched.last)
+    intent = Intent(slot, want, watched, qty, price, trigger, risk)
     before = situation.orders.get(slot)
     if slot in wanted.clipped and qty <= 0:
         intent.refused, intent.why = f"there is no {rules.base} position to reduce", "rejected"
@@ -149,17 +153,17 @@ def _risk(situation: Situation, wanted: Plan, slot: str, want: Want, qty: Decima
         leverage=to_decimal(situation.needs.leverage) if perpetual else None,
         exit_qty=exit_qty,
         group="" if slot in wanted.hedges else want.group,  # a group that has begun has passed already
+        market=want.market,
     )
 
 
 def _judge(situation: Situation, verdict: Verdict) -> None:
     """Ask the gate: amendments first, since what they give back or take is known, then the new orders."""
-    free = dict(situation.free)
+    context = _context(situation)
     for intent in verdict.amends:
         if not intent.refused:
-            _judge_amendment(situation, intent, free)
+            context = _judge_amendment(situation, intent, context)
     asked = [intent for intent in verdict.intents if intent.is_order]
-    context = _context(situation, free)
     refused: dict[str, dict[str, str]] = {}
     for intent in verdict.intents:
         if intent.refused and intent.risk.group:
@@ -167,20 +171,32 @@ def _judge(situation: Situation, verdict: Verdict) -> None:
     answers = judge([intent.risk for intent in asked], context, refused)
     for intent, answer in zip(asked, answers, strict=True):
         intent.denied = answer if isinstance(answer, Deny) else None
-    _cap([intent for intent in asked if intent.denied is None], free)
+    _cap([intent for intent in asked if intent.denied is None], context.free)
 
 
-def _judge_amendment(situation: Situation, intent: Intent, free: dict[str, Decimal]) -> None:
-    """The order's own lock counts as free for its new form; until the venue confirms, the larger of both is held."""
+def _judge_amendment(situation: Situation, intent: Intent, context: RiskContext) -> RiskContext:
+    """The order's own lock counts as free for its new form; until the venue confirms, the larger of both is held.
+
+    The same goes for what it adds to the position. Returns what is left for the orders after it.
+    """
     order = situation.orders[intent.slot]
     rest = _unfilled(intent, order)
     coin, needed = funds_needed(rest)
-    own = dict(free)
-    own[coin] = own.get(coin, Decimal(0)) + order.locked
-    (answer,) = judge([rest], _context(situation, own))
+    place, adds = (rest.market, rest.side), order_adds(order, intent.watched.last)
+    free = context.free.get(coin, Decimal(0)) + order.locked
+    standing = context.exposure.get(place)
+    own = replace(
+        context,
+        free={**context.free, coin: free},
+        exposure=context.exposure if standing is None else {**context.exposure, place: standing - adds},
+        open_orders=None if context.open_orders is None else context.open_orders - 1,
+    )
+    (answer,) = judge([rest], own)
     intent.denied = answer if isinstance(answer, Deny) else None
-    if intent.denied is None:
-        free[coin] = own[coin] - max(needed, order.locked)
+    if intent.denied is not None:
+        return context
+    held = context.exposure if standing is None else {**context.exposure, place: standing - adds + max(adds, rest.added)}
+    return replace(context, free={**context.free, coin: free - max(needed, order.locked)}, exposure=held)
 
 
 def _unfilled(intent: Intent, order: Order) -> RiskOrder:
@@ -190,13 +206,20 @@ def _unfilled(intent: Intent, order: Order) -> RiskOrder:
     return replace(intent.risk, qty=rest, exit_qty=min(rest, intent.risk.exit_qty), leverage=leverage)
 
 
-def _context(situation: Situation, free: Mapping[str, Decimal]) -> RiskContext:
-    return RiskContext(
-        free=free,
+def _context(situation: Situation) -> RiskContext:
+    """Read what the gate may look at, once a decision. A replay trades nothing: no limits, no kill switch."""
+    limits = RiskLimits() if situation.simulated else limits_for(situation.bot.account)
+    context = RiskContext(
+        free=situation.free,
         price_age_ms=situation.price_age_ms,
         halted="the bot is paused" if situation.bot.status == Bot.Status.PAUSED else "",
         facts={"price_max_age_ms": settings.PRICE_MAX_AGE_MS},
+        limits=limits,
+        exposure=exposure_of(situation) if limits.max_position is not None else {},
+        open_orders=len(situation.live),
     )
+    halted = "" if situation.simulated else halted_reason(situation.bot)
+    return replace(context, halted=halted) if halted else context
 
 
 def _cap(allowed: list[Intent], free: Mapping[str, Decimal]) -> None:
