@@ -265,6 +265,8 @@ CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {name: {} for name in ("ticks", 
 CELERY_TASK_ROUTES = {
     "trading.tick": {"queue": "ticks"},
     "trading.sweep": {"queue": "ticks"},
+    "trading.ask": {"queue": "orders"},
+    "trading.halt_foreign": {"queue": "orders"},
     "trading.reconcile": {"queue": "orders"},
     "trading.limit_orders": {"queue": "orders"},
     "trading.missing_orders": {"queue": "orders"},

@@ -56,7 +56,7 @@ def test_every_task_has_its_queue_and_every_queue_exists():
     app.loader.import_default_modules()
     routed = app.conf.task_routes
     ours = {name for name in app.tasks if name.startswith("trading.")} - {"trading.ping"}  # each worker has its own
-    assert ours == set(routed)
+    assert ours - set(routed) == set()
     assert {route["queue"] for route in routed.values()} == set(app.conf.task_queues)
     assert set(SECONDS) < ours
     assert routed["trading.tick"] != routed["trading.retention"]
