@@ -195,8 +195,10 @@ def _judge_amendment(situation: Situation, intent: Intent, context: RiskContext)
     intent.denied = answer if isinstance(answer, Deny) else None
     if intent.denied is not None:
         return context
-    held = context.exposure if standing is None else {**context.exposure, place: standing - adds + max(adds, rest.added)}
-    return replace(context, free={**context.free, coin: free - max(needed, order.locked)}, exposure=held)
+    if standing is not None:
+        own = replace(own, exposure={**context.exposure, place: standing - adds + max(adds, rest.added)})
+    left = {**context.free, coin: free - max(needed, order.locked)}
+    return replace(own, free=left, open_orders=context.open_orders)
 
 
 def _unfilled(intent: Intent, order: Order) -> RiskOrder:
