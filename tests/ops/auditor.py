@@ -1,24 +1,53 @@
-"""Reads the database file with plain SQL and says what doesn't add up. Knows the tables, and none of our code.
+"""Reads database rows with plain SQL and says what doesn't add up: which invariant is broken, and where.
 
-The paper venue's own tables stand for what an exchange would say; the rest is what we believe.
+Knows the tables, and none of our code. The paper venue's own tables stand for what an exchange would say; the rest is
+what we believe. The invariants:
+
+I1 at most one order at the venue for a wish        I7 never more at stake than the budget
+I2 every execution is in the books, once            I8 it goes on after a fault (not to be seen in rows)
+I3 no fill that the venue doesn't know              I9 every open outcome is settled or told
+I4 positions and balances are the venue's           I10 no secret anywhere (not to be seen in rows)
+I5 nothing of ours works that we hold ended         I11 the ledger sums to zero
+I6 no order over another account's key
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-Row = dict[str, Any]
-LIVE = ("planned", "sending", "working", "unknown")
-TABLES = {
+from tests.ops.audit_books import LIVE, Books, Finding, Row, differences, names
+from tests.ops.audit_money import (
+    at_stake,
+    events,
+    ledger,
+    overfilled,
+    own_executions,
+    positions,
+    reserved,
+    unlike_executions,
+    wallets,
+)
+from tests.ops.audit_orders import (
+    changed,
+    decisions,
+    ended_here_alone,
+    gone_back,
+    live_orders,
+    sent_again,
+    told,
+    twice,
+    unexplained_orders,
+)
+
+__all__ = ["LIVE", "Books", "Finding", "faults", "lost", "read_books", "rows_of", "unsettled"]
+PLATFORM = {
     "bots": "bots_bot",
     "runtimes": "trading_runtime",
     "orders": "trading_order",
@@ -27,15 +56,19 @@ TABLES = {
     "journals": "trading_journal",
     "entries": "trading_ledgerentry",
     "balances": "trading_balance",
+    "holds": "trading_hold",
     "events": "accounts_event",
     "counters": "accounts_eventcounter",
     "inputs": "bots_botinput",
     "markets": "exchanges_market",
+}
+VENUE = {
     "wallets": "exchanges_paperwallet",
     "venue_orders": "exchanges_paperorder",
     "executions": "exchanges_paperexecution",
+    "venue_positions": "exchanges_paperposition",
+    "payments": "exchanges_paperfunding",
 }
-
 KEPT = {  # what identifies a row, and what may never change in it
     "orders": (("bot_id", "slot", "gen"), ("side", "qty", "price")),
     "fills": (("account_id", "exec_id"), ("order_id", "price", "qty", "fee", "realised")),
@@ -44,188 +77,80 @@ KEPT = {  # what identifies a row, and what may never change in it
     "events": (("workspace_id", "seq"), ("kind", "text")),
     "bots": (("id",), ("strategy", "params", "budget", "status")),
 }
+KEPT_AS = {"orders": "I1", "fills": "I2", "journals": "I11", "entries": "I11", "events": "record", "bots": "record"}
 
 
-@dataclass(frozen=True)
-class Books:
-    """All rows of one consistent moment."""
+def read_books(platform: Path | str, venue: Path | str | None = None) -> Books:
+    """Read everything, each source in one transaction: a data folder's SQLite file, or a PostgreSQL address.
 
-    tables: dict[str, list[Row]]
+    `venue` is where the venue keeps its own books, when that isn't the platform's database. It is read last: what it
+    has done since is news that the platform hasn't heard yet, and not something that the platform invented.
+    """
+    if venue is None:
+        return Books(_read(platform, PLATFORM | VENUE))
+    ours = _read(platform, PLATFORM)
+    return Books(ours | _read(venue, VENUE))
 
-    def __getitem__(self, name: str) -> list[Row]:
-        return self.tables[name]
 
-
-def read_books(data: Path | str) -> Books:
-    """Read everything in one transaction: from a data folder's SQLite file, or from a PostgreSQL address."""
-    if isinstance(data, str):
-        with psycopg.connect(data, row_factory=dict_row) as server:
+def _read(source: Path | str, tables: dict[str, str]) -> dict[str, list[Row]]:
+    if isinstance(source, str):
+        with psycopg.connect(source, row_factory=dict_row) as server:
             server.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return Books({name: server.execute(f"SELECT * FROM {table}").fetchall() for name, table in TABLES.items()})  # noqa: S608
-    with closing(sqlite3.connect(f"file:{data}/binnacle.sqlite3?mode=rw", uri=True, timeout=20)) as database:
-        database.row_factory = sqlite3.Row
+            return {name: server.execute(f"SELECT * FROM {table}").fetchall() for name, table in tables.items()}  # noqa: S608
+    path = source / "binnacle.sqlite3" if source.is_dir() else source
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as database:
         database.execute("BEGIN")
-        names = {name: database.execute(f"SELECT * FROM {table}") for name, table in TABLES.items()}  # noqa: S608
-        return Books({name: [dict(row) for row in rows] for name, rows in names.items()})
+        return rows_of(database.execute, tables)
 
 
-def faults(books: Books) -> list[str]:
-    """What is wrong at any moment, a crash included."""
-    return [
-        *_twice(books["orders"], ("bot_id", "slot", "gen")),
-        *_twice(books["orders"], ("account_id", "client_order_id")),
-        *_twice(books["venue_orders"], ("account_id", "client_order_id")),
-        *_twice(books["fills"], ("account_id", "exec_id")),
-        *_twice(books["executions"], ("account_id", "exec_id")),
-        *_twice(books["journals"], ("account_id", "ref")),
-        *_unexplained_orders(books),
-        *_unlike_executions(books),
-        *_ledger(books),
-        *_positions(books),
-        *_events(books),
-        *_overfilled(books),
-    ]
-
-
-def unsettled(books: Books) -> list[str]:
-    """What must agree as soon as the runtime has caught up with the venue."""
-    return [
-        *faults(books),
-        *_differences("executions not booked", _exec_ids(books["executions"]) ^ _exec_ids(books["fills"])),
-        *_wallets(books),
-        *_live_orders(books),
-    ]
-
-
-def lost(before: Books, after: Books) -> list[str]:
-    """What stood in `before` and doesn't stand unchanged in `after`."""
-    found = _sent_again(before, after)
-    for name, (key, kept) in KEPT.items():
-        found += _changed(name, before[name], after[name], key, kept)
+def rows_of(execute: Callable[[str], Any], tables: dict[str, str] | None = None) -> dict[str, list[Row]]:
+    """Read tables over a connection that is open already: `execute` returns a cursor."""
+    found = {}
+    for name, table in (tables or PLATFORM | VENUE).items():
+        cursor = execute(f"SELECT * FROM {table}")  # noqa: S608
+        columns = [column[0] for column in cursor.description]
+        found[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     return found
 
 
-def _sent_again(before: Books, after: Books) -> list[str]:
-    """An order gets another id only after it is proved that the venue never saw the first."""
-    ids = {row["id"]: row["client_order_id"] for row in after["orders"]}
-    seen = {row["client_order_id"] for row in after["venue_orders"]}
-    old = {row["client_order_id"] for row in before["orders"] if ids.get(row["id"], "") != row["client_order_id"]}
-    return _differences("sent again although the venue had it", old & seen)
-
-
-def _differences(what: str, ids: set[Any]) -> list[str]:
-    return [f"{what}: {sorted(ids)[:5]}"] if ids else []
-
-
-def _twice(rows: list[Row], key: tuple[str, ...]) -> list[str]:
-    seen: set[tuple[Any, ...]] = set()
-    doubled = set()
-    for row in rows:
-        value = tuple(row[name] for name in key)
-        (doubled if value in seen else seen).add(value)
-    return _differences(f"twice by {key}", doubled)
-
-
-def _exec_ids(rows: list[Row]) -> set[tuple[int, str]]:
-    return {(row["account_id"], row["exec_id"]) for row in rows}
-
-
-def _unexplained_orders(books: Books) -> list[str]:
-    """Intent first: nothing is at the venue that doesn't stand in our books."""
-    ours = {row["client_order_id"] for row in books["orders"]}
-    return _differences("at the venue, not in our books", {r["client_order_id"] for r in books["venue_orders"]} - ours)
-
-
-def _unlike_executions(books: Books) -> list[str]:
-    names = ("price", "qty", "fee", "fee_coin", "ts_ms")
-    said = {row["exec_id"]: tuple(_number(row[name]) for name in names) for row in books["executions"]}
-    booked = {row["exec_id"]: tuple(_number(row[name]) for name in names) for row in books["fills"]}
-    return _differences("fills unlike their executions", {key for key, row in booked.items() if said.get(key) != row})
-
-
-def _number(value: Any) -> Any:
-    """Money is text; an integer is one already; a coin stays a word."""
-    if isinstance(value, str) and value[:1] in "-0123456789":
-        return Decimal(value)
-    return value
-
-
-def _ledger(books: Books) -> list[str]:
-    sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    held: defaultdict[tuple[int, Any, str], Decimal] = defaultdict(Decimal)
-    account = {row["id"]: row["account_id"] for row in books["journals"]}
-    for row in books["entries"]:
-        amount = Decimal(row["amount"])
-        sums[row["journal_id"], row["coin"]] += amount
-        if row["book"] in {"free", "bot"}:
-            held[account[row["journal_id"]], row["bot_id"], row["coin"]] += amount
-    balances = {(r["account_id"], r["bot_id"], r["coin"]): Decimal(r["amount"]) for r in books["balances"]}
-    fills = {f"fill:{row['market_id']}:{row['exec_id']}" for row in books["fills"]}
-    posted = {row["ref"] for row in books["journals"] if row["kind"] == "fill"}
-    unlike = {str(key) for key in held | balances if held[key] != balances.get(key, 0)}
+def faults(books: Books) -> list[Finding]:
+    """What is wrong at any moment, a crash included."""
     return [
-        *_differences("journals that don't sum to zero", {str(key) for key, total in sums.items() if total}),
-        *_differences("balances unlike their entries", unlike),
-        *_differences("fills and journals differ", fills ^ posted),
+        *twice("I1", books, "orders", ("bot_id", "slot", "gen")),
+        *twice("I1", books, "orders", ("account_id", "client_order_id")),
+        *twice("I1", books, "venue_orders", ("account_id", "client_order_id")),
+        *twice("I2", books, "fills", ("account_id", "market_id", "exec_id")),
+        *twice("I2", books, "executions", ("account_id", "exec_id")),
+        *twice("I11", books, "journals", ("account_id", "ref")),
+        *unexplained_orders(books),
+        *ended_here_alone(books),
+        *decisions(books),
+        *unlike_executions(books),
+        *ledger(books),
+        *positions(books),
+        *events(books),
+        *overfilled(books),
+        *told(books),
+        *reserved(books),
+        *at_stake(books),
     ]
 
 
-def _positions(books: Books) -> list[str]:
-    totals: defaultdict[tuple[int, int], Decimal] = defaultdict(Decimal)
-    for row in books["fills"]:
-        totals[row["bot_id"], row["market_id"]] += Decimal(row["qty"]) * (1 if row["side"] == "buy" else -1)
-    rows = {(row["bot_id"], row["market_id"]): Decimal(row["qty"]) for row in books["positions"]}
-    return _differences("positions unlike their fills", {str(k) for k in totals | rows if totals[k] != rows.get(k, 0)})
-
-
-def _events(books: Books) -> list[str]:
-    seqs: defaultdict[int, list[int]] = defaultdict(list)
-    for row in books["events"]:
-        seqs[row["workspace_id"]].append(row["seq"])
-    gaps = {key for key, numbers in seqs.items() if sorted(numbers) != list(range(1, len(numbers) + 1))}
-    last = {row["workspace_id"]: row["last"] for row in books["counters"]}
-    wrong = {key for key, numbers in seqs.items() if last.get(key) != len(numbers)}
-    return [*_differences("gaps in events of workspaces", gaps), *_differences("event counters off", wrong)]
-
-
-def _overfilled(books: Books) -> list[str]:
-    totals: defaultdict[int, Decimal] = defaultdict(Decimal)
-    for row in books["fills"]:
-        totals[row["order_id"]] += Decimal(row["qty"])
-    wrong = {
-        r["id"]
-        for r in books["orders"]
-        if totals[r["id"]] != Decimal(r["filled_qty"]) or totals[r["id"]] > Decimal(r["qty"])
-    }
-    return _differences("orders unlike their fills", wrong)  # fmt: skip
-
-
-def _wallets(books: Books) -> list[str]:
-    """Free money and all bots' books together are what the venue says the account has."""
-    ours: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for row in books["balances"]:
-        ours[row["account_id"], row["coin"]] += Decimal(row["amount"])
-    venue = {(row["account_id"], row["coin"]): Decimal(row["total"]) for row in books["wallets"]}
-    locked: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for row in books["venue_orders"]:
-        if row["status"] == "working":
-            locked[row["account_id"], row["lock_coin"]] += Decimal(row["locked"])
-    held = {(row["account_id"], row["coin"]): Decimal(row["locked"]) for row in books["wallets"]}
+def unsettled(books: Books) -> list[Finding]:
+    """What must agree as soon as the runtime has caught up with the venue."""
+    booked = {(row["account_id"], row["exec_id"]) for row in books["fills"]}
+    missed = [row for row in own_executions(books) if (row["account_id"], row["exec_id"]) not in booked]
     return [
-        *_differences("books unlike the wallet", {str(key) for key in ours | venue if ours[key] != venue.get(key, 0)}),
-        *_differences("locked sums off", {str(key) for key in locked | held if locked[key] != held.get(key, 0)}),
+        *faults(books),
+        *differences("I2", "executions not booked", names("executions", missed)),
+        *wallets(books),
+        *live_orders(books),
     ]
 
 
-def _live_orders(books: Books) -> list[str]:
-    ours = {row["client_order_id"] for row in books["orders"] if row["status"] in LIVE}
-    venue = {row["client_order_id"] for row in books["venue_orders"] if row["status"] == "working"}
-    return _differences("live here or at the venue, not both", ours ^ venue)
-
-
-def _changed(what: str, before: list[Row], after: list[Row], key: tuple[str, ...], kept: tuple[str, ...]) -> list[str]:
-    def by_key(rows: list[Row]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-        return {tuple(row[name] for name in key): tuple(row[name] for name in kept) for row in rows}
-
-    old, new = by_key(before), by_key(after)
-    return _differences(f"{what} lost or changed", {str(k) for k, row in old.items() if new.get(k) != row})
+def lost(before: Books, after: Books) -> list[Finding]:
+    """What stood in `before` and doesn't stand unchanged in `after`."""
+    found = [*sent_again(before, after), *gone_back(before, after)]
+    for name, (key, kept) in KEPT.items():
+        found += changed(KEPT_AS[name], name, before[name], after[name], key, kept)
+    return found
