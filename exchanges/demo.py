@@ -39,3 +39,15 @@ def _source(seed: int, epoch_ms: int) -> DemoSource:
 def demo_source(clock: DemoClock) -> DemoSource:
     """Return the prices that belong to this clock."""
     return _source(clock.seed, clock.epoch_ms)
+
+
+def clock_text(clock: DemoClock) -> str:
+    """Write a clock down, for another process that shall see the same prices at the same time."""
+    return f"{clock.seed}:{clock.speed}:{clock.epoch_ms}:{clock.wall_ms}:{clock.market_ms}"
+
+
+def same_market(one: DemoClock, other: DemoClock) -> bool:
+    """Say whether two clocks show the same prices from now on."""
+    now_ms = max(wall_now_ms(), one.wall_ms, other.wall_ms)
+    first, second = ((c.seed, c.epoch_ms, c.speed, market_time(c, now_ms)) for c in (one, other))
+    return first == second

@@ -90,12 +90,12 @@ class PaperVenue:
     def executions(self, after: int) -> list[Execution]:
         """Return the oldest executions with cursor > `after`, at most ROWS_A_CALL: ask again for the rest."""
         rows = PaperExecution.objects.filter(account=self._account, id__gt=after).order_by("id")
-        return [_execution(row) for row in rows.select_related("order__market")[:ROWS_A_CALL]]
+        return [execution_of(row, row.pk) for row in rows.select_related("order__market")[:ROWS_A_CALL]]
 
     def funding(self, after: int) -> list[FundingPayment]:
         """Return the oldest funding payments with cursor > `after`, at most ROWS_A_CALL: ask again for the rest."""
         rows = PaperFunding.objects.filter(account=self._account, id__gt=after).order_by("id")
-        return [_payment(row) for row in rows.select_related("market")[:ROWS_A_CALL]]
+        return [payment_of(row, row.pk) for row in rows.select_related("market")[:ROWS_A_CALL]]
 
     def balances(self) -> Mapping[str, Decimal]:
         return {row.coin: row.total for row in PaperWallet.objects.filter(account=self._account)}
@@ -122,7 +122,7 @@ def _missing(client_order_id: str) -> OrderReport:
     return OrderReport(client_order_id, "", "rejected", ZERO, _UNKNOWN)
 
 
-def _execution(row: PaperExecution) -> Execution:
+def execution_of(row: PaperExecution, cursor: int) -> Execution:
     order = row.order
     return Execution(
         exec_id=row.exec_id,
@@ -136,12 +136,12 @@ def _execution(row: PaperExecution) -> Execution:
         fee_coin=row.fee_coin,
         maker=row.maker,
         ts_ms=row.ts_ms,
-        cursor=row.pk,
+        cursor=cursor,
         liquidation=row.liquidation,
     )
 
 
-def _payment(row: PaperFunding) -> FundingPayment:
+def payment_of(row: PaperFunding, cursor: int) -> FundingPayment:
     return FundingPayment(
         payment_id=str(row.pk),
         symbol=row.market.symbol,
@@ -149,7 +149,7 @@ def _payment(row: PaperFunding) -> FundingPayment:
         coin=row.market.quote,
         rate=row.rate,
         ts_ms=row.ts_ms,
-        cursor=row.pk,
+        cursor=cursor,
     )
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from exchanges.adapters.demo.specs import SPECS
 from exchanges.candle_store import DAY_MS, day_of, merge, pack, rows_of, unpack
-from exchanges.demo import SOURCE, SPEEDS, demo_source, market_now, market_time, wall_now_ms
+from exchanges.demo import SOURCE, SPEEDS, clock_text, demo_source, market_now, market_time, same_market, wall_now_ms
 from exchanges.models import CandleBlock, DemoClock, Market
 from trading.core.candles import Candles
 from trading.core.errors import InvalidInput
@@ -45,6 +45,34 @@ def demo_clock_ensure(*, speed: int | None = None) -> DemoClock:
     if clock.speed != wanted:
         clock.market_ms, clock.wall_ms, clock.speed = market_time(clock, now_ms), now_ms, wanted
         clock.save(update_fields=["market_ms", "wall_ms", "speed"])
+    return clock
+
+
+CLOCK_PARTS = ("seed", "speed", "epoch_ms", "wall_ms", "market_ms")
+
+
+@transaction.atomic
+def demo_clock_adopt(*, text: str) -> DemoClock:
+    """Give this installation the demo market of another one, as its clock's text says it ("7:1:...").
+
+    Nothing happens if it has it already. Raises InvalidInput when it has another one, or runs at another speed.
+    """
+    parts = text.split(":")
+    if len(parts) != len(CLOCK_PARTS) or not all(part.isascii() and part.isdecimal() for part in parts):
+        wanted = ":".join(CLOCK_PARTS)
+        raise InvalidInput(f"a demo market's clock is told as {wanted}, not {text!r}", field="clock", value=text)
+    theirs = DemoClock(**dict(zip(CLOCK_PARTS, map(int, parts), strict=True)))
+    if theirs.speed != settings.DEMO_SPEED:
+        wrong = f"the other demo market runs at x{theirs.speed}: set DEMO_SPEED={theirs.speed} here, too"
+        raise InvalidInput(wrong, field="DEMO_SPEED", value=settings.DEMO_SPEED)
+    clock = DemoClock.objects.select_for_update().first()
+    if clock is None:
+        theirs.walked_ms = market_time(theirs)
+        theirs.save()
+        return theirs
+    if not same_market(clock, theirs):
+        wrong = f"this installation has another demo market: {clock_text(clock)}, not {text}"
+        raise InvalidInput(wrong, field="clock", value=text)
     return clock
 
 

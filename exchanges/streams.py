@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Protocol
 
 from django.conf import settings
@@ -54,11 +55,17 @@ class Streams:
         on_bar: OnBar,
         beat: Callable[[str], object],
         before: Callable[[set[int]], object] = lambda market_ids: None,
+        after: Callable[[], object] = lambda: None,
     ) -> None:
-        """`before` is told the markets of all that has just come, before the first of it is handed on."""
+        """`before` is told the markets of all that has just come, before the first of it is handed on.
+
+        `after` is called when all prices of one minute have been handed on; should it fail, it is called again.
+        """
         self.streams = list(streams)
         self._on_bar = on_bar
         self._before = before
+        self._after = after
+        self._owed = False  # an `after` that hasn't succeeded yet
         self._beat = beat
         self.stale: set[tuple[str, str]] = set()  # (source, symbol) without a current price
         self._checked_at = 0.0
@@ -81,27 +88,37 @@ class Streams:
 
     def hand_on(self) -> int:
         """Hand on what has come; returns how many pieces that were. A market that fails waits, the others go on."""
-        count = 0
-        come = [(stream, stream.conflator.take()) for stream in self.streams]
-        market_ids = {stream.markets[piece.symbol].pk for stream, pieces in come for piece in pieces}
+        come = [(stream, piece) for stream in self.streams for piece in stream.conflator.take()]
+        come.sort(key=lambda one: one[1].minute_ms)
+        market_ids = {stream.markets[piece.symbol].pk for stream, piece in come}
         if market_ids:
             with contain("prices that have come"):
                 self._before(market_ids)
-        for stream, pieces in come:
-            kept: list[Piece] = []
-            waiting = stream.waiting(time.monotonic())
-            for piece in pieces:
-                if piece.symbol in waiting:
-                    kept.append(piece)
+        waiting = {id(stream): stream.waiting(time.monotonic()) for stream in self.streams}
+        kept: dict[int, list[Piece]] = {}
+        count = 0
+        for _, minute in groupby(come, key=lambda one: one[1].minute_ms):
+            for stream, piece in minute:
+                if piece.symbol in waiting[id(stream)]:
+                    kept.setdefault(id(stream), []).append(piece)
                 elif not self._hand(stream, piece):
-                    waiting.add(piece.symbol)
-                    kept.append(replace(piece, tried=True))
+                    waiting[id(stream)].add(piece.symbol)
+                    kept.setdefault(id(stream), []).append(replace(piece, tried=True))
                 else:
                     count += 1
                 self._beat("prices")
-            if kept:
-                stream.conflator.put_back(kept)
+            self._finish_minute()
+        if self._owed:
+            self._finish_minute()
+        for stream in self.streams:
+            if kept.get(id(stream)):
+                stream.conflator.put_back(kept[id(stream)])
         return count
+
+    def _finish_minute(self) -> None:
+        with contain("waking") as outcome:
+            self._after()
+        self._owed = outcome.failed
 
     def _hand(self, stream: Stream, piece: Piece) -> bool:
         """Hand on one piece; False when it failed and is worth another try, a little later."""
@@ -161,7 +178,7 @@ class Streams:
             self._remember(stream)
 
     def _remember(self, stream: Stream) -> None:
-        if stream.remember is None or len(stream.handed_until) < len(stream.markets):
+        if self._owed or stream.remember is None or len(stream.handed_until) < len(stream.markets):
             return
         until_ms = min(stream.handed_until.values())
         if until_ms > stream.remembered_ms:
