@@ -19,6 +19,7 @@ from bots.models import Bot, BotInput
 from bots.selectors import not_replayed
 from bots.services import bot_failed
 from exchanges.paper import PaperVenue
+from exchanges.paper_process import process_venue
 from trading.clock import WALL, CandleClock, Clock
 from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueError
 from trading.core.ports import Venue
@@ -39,7 +40,10 @@ from trading.situation import Situation, inputs_open, situation_of
 log = logging.getLogger(__name__)
 ROUNDS = 20  # decisions in one tick before another bot gets its turn
 WAIT_FOR_VENUE = timedelta(seconds=5)
-VENUES: dict[str, Callable[[Account], Venue]] = {Account.Venue.PAPER: PaperVenue}  # the shelf: one line each
+VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
+    Account.Venue.PAPER: PaperVenue,
+    Account.Venue.PAPER_PROCESS: process_venue,
+}
 
 
 def venue_for(account: Account) -> Venue:
