@@ -31,6 +31,7 @@ from trading.services.booking import executions_book, funding_book
 from trading.services.listening import derived_wake, signals_changed
 from trading.services.recovery import closures_book
 from trading.services.waking import markets_trailed, prices_wake, signals_recheck, trails_fired, trails_of
+from trading.venue_news import start_news
 
 CANDLE_MS = 60_000
 BOOK_AGAIN_S = 1.0
@@ -45,6 +46,7 @@ def run_streams(stop: threading.Event) -> None:
     sources = sorted(set(Market.objects.filter(active=True).values_list("source", flat=True)))
     streams = [stream for source in sources if (stream := stream_for(source)) is not None]
     pipeline = Pipeline()
+    start_news(stop, account_book)
     Streams(streams, pipeline.on_bar, heartbeat.beat, pipeline.before).run(stop)
 
 
@@ -138,12 +140,12 @@ class Pipeline:
     def _accounts_changed(self, market: Market) -> set[int]:
         """Name the accounts with new executions, and those with an order that may have ended without one."""
         fresh = list(PaperExecution.objects.filter(pk__gt=self._seen).values_list("account_id", "pk"))
-        may_end = Order.objects.filter(market=market, status=Order.Status.WORKING).exclude(
-            kind="limit", tif__in=("gtc", "post_only")
-        )
+        here = Account.Venue.PAPER  # a venue that is a process of its own walks by itself, and tells its news
+        working = Order.objects.filter(market=market, status=Order.Status.WORKING, account__venue=here)
+        may_end = working.exclude(kind="limit", tif__in=("gtc", "post_only"))
         changed = {account for account, _ in fresh} | set(may_end.values_list("account_id", flat=True))
         if market.perpetual:
-            held = Position.objects.filter(market=market).exclude(margin=0)
+            held = Position.objects.filter(market=market, bot__account__venue=here).exclude(margin=0)
             changed |= set(held.values_list("bot__account_id", flat=True).distinct())
         self._seen = max([self._seen, *(pk for _, pk in fresh)])  # not before all is known: else nobody would book them
         return changed
