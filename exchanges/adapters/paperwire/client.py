@@ -49,14 +49,24 @@ class Client:
         self._now_ms, self._seconds = now_ms, seconds
         self._read_s = read_s
 
-    def call(self, path: str, body: bytes, kind: TypeAdapter[T], *, write: bool, wait_s: float = 0.0) -> T:
-        """Send one call and read its answer; `wait_s` is how long the venue may take on purpose.
+    def call(self, path: str, body: bytes, kind: TypeAdapter[T], *, write: bool) -> T:
+        """Send one call and read its answer.
 
         Raises OutcomeUnknown (`write`), VenueUnavailable, RateLimited, CredentialRejected, or InvalidInput.
         """
+        return self._ask("POST", path, body, kind, write=write)
+
+    def get(self, path: str, kind: TypeAdapter[T], *, wait_s: float = 0.0) -> T:
+        """Ask a question without a body; `wait_s` is how long the venue may take on purpose. Raises VenueError."""
+        return self._ask("GET", path, b"", kind, wait_s=wait_s)
+
+    def _ask(
+        self, verb: str, path: str, body: bytes, kind: TypeAdapter[T], *, write: bool = False, wait_s: float = 0.0
+    ) -> T:
         until = self._seconds() + WHOLE_S + wait_s
         try:
-            with self._session.post(
+            with self._session.request(
+                verb,
                 self._url + path,
                 data=body,
                 headers=headers(self._key, self._secret, path, self._now_ms(), body),
