@@ -24,6 +24,7 @@ from trading.services.ledger import Leg, post
 @transaction.atomic
 def paper_account_fund(*, account: Account, coin: str, amount: Decimal) -> None:
     """Put practice money into a paper account: at its venue and in our books."""
+    _check_here(account)
     if amount <= 0:
         raise InvalidInput(f"a deposit must be above 0, not {amount}", field="amount", value=amount)
     deposit(account, coin, amount)
@@ -45,6 +46,7 @@ def paper_account_reset(*, account: Account, amount: Decimal) -> None:
 
     Raises InvalidInput while a bot of the account lives or still holds coins.
     """
+    _check_here(account)
     own = Balance.objects.select_for_update().filter(account=account, bot=None).order_by("id")
     free = list(own)  # locked first: a bot that gets its budget at this moment is either seen below or waits
     holding = Balance.objects.filter(account=account).exclude(bot=None).exclude(amount=0).values("bot_id")
@@ -59,6 +61,13 @@ def paper_account_reset(*, account: Account, amount: Decimal) -> None:
     post(account=account, kind="withdraw", ref=f"withdraw:{uuid.uuid4()}", legs=legs)
     reset(account)
     paper_account_fund(account=account, coin=account.quote, amount=amount)
+
+
+def _check_here(account: Account) -> None:
+    """Refuse for an account whose money is at another venue: it can't be made or taken away here."""
+    if account.venue != Account.Venue.PAPER:
+        text = f"the money of {account.name} is at its venue ({account.get_venue_display()}): it can't be changed here"
+        raise InvalidInput(text, field="account", value=account.public_id, code="another_venue")
 
 
 @transaction.atomic
