@@ -108,7 +108,7 @@ class Streams:
                     count += 1
                 self._beat("prices")
             self._finish_minute()
-        if self._owed:
+        if self._owed and not come:
             self._finish_minute()
         for stream in self.streams:
             if kept.get(id(stream)):

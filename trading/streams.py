@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Max
@@ -28,9 +29,16 @@ from trading.missed import Touched
 from trading.models import Order, Position
 from trading.runtime import accounts_reconcile, venue_for
 from trading.services.booking import executions_book, funding_book
-from trading.services.listening import derived_wake, signals_changed
+from trading.services.listening import derived_wake, markets_derived, signals_changed
 from trading.services.recovery import closures_book
-from trading.services.waking import markets_trailed, prices_wake, signals_recheck, trails_fired, trails_of
+from trading.services.waking import (
+    markets_touched,
+    markets_trailed,
+    prices_wake,
+    signals_recheck,
+    trails_fired,
+    trails_of,
+)
 from trading.venue_news import start_news
 
 CANDLE_MS = 60_000
@@ -47,7 +55,7 @@ def run_streams(stop: threading.Event) -> None:
     streams = [stream for source in sources if (stream := stream_for(source)) is not None]
     pipeline = Pipeline()
     start_news(stop, account_book)
-    Streams(streams, pipeline.on_bar, heartbeat.beat, pipeline.before).run(stop)
+    Streams(streams, pipeline.on_bar, heartbeat.beat, pipeline.before, pipeline.after).run(stop)
 
 
 def recover(began: datetime) -> None:
@@ -56,6 +64,13 @@ def recover(began: datetime) -> None:
     # Embedded there is no other sender: what was being sent before this process began died with the last one.
     accounts_reconcile(dead_before=began if settings.EMBEDDED else None, everybody=True)
     signals_recheck()
+
+
+class Stretch(NamedTuple):
+    """What one update reached of a market; `late`: it is of the past, and nobody may act on it."""
+
+    touched: Touched
+    late: bool
 
 
 class Pipeline:
@@ -72,6 +87,8 @@ class Pipeline:
         self._trails = Trails()
         self._quiet: set[int] = set()  # markets of these prices in which nothing waits to be walked over
         self._unbooked: dict[int, float] = {}  # accounts with something to book, and when (monotonic) to try
+        self._stretches: list[Stretch] = []  # walked, and nobody woken by them yet
+        self._touched: set[int] = set()  # bots to ring for
 
     def before(self, market_ids: set[int]) -> None:
         """Look once, for all the prices that have just come, in which markets nothing waits for them to be walked over.
@@ -82,18 +99,32 @@ class Pipeline:
         self._quiet = market_ids - markets_waiting(market_ids) - markets_trailed(market_ids)
 
     def on_bar(self, market: Market, bar: Bar, closed: Sequence[Bar], *, received_ms: int, catching_up: bool) -> None:
-        """Take a market's newest prices to the bots. While catching up the past is walked, but nobody acts on it."""
-        touched = set(signals_changed(market, CANDLE_MS, closed, closed[-1].ts_ms + CANDLE_MS)) if closed else set()
-        touched |= self.price_apply(market, bar, None if catching_up else received_ms)
-        if touched and not catching_up:
-            ring(sorted(touched))
+        """Take in a market's newest prices; `after` wakes the bots. While catching up the past is walked, but nobody
+        acts on it."""
+        told = set(signals_changed(market, CANDLE_MS, closed, closed[-1].ts_ms + CANDLE_MS)) if closed else set()
+        told |= self._take(market, bar, None if catching_up else received_ms)
+        if not catching_up:
+            self._touched |= told
+
+    def after(self) -> None:
+        """Wake the bots that the prices taken in since the last call concern, and ring for them."""
+        self._touched |= self._wake()
+        if self._touched:
+            ring(sorted(self._touched))
             hint()
+            self._touched = set()
 
     def price_apply(self, market: Market, bar: Bar, received_ms: int | None) -> set[int]:
         """Take one update through everything that depends on it; returns the bots that it concerns.
 
         Without `received_ms` it is no price of now: it fills and wakes, but is no quote that anybody may act on.
         """
+        told = self._take(market, bar, received_ms)
+        late = received_ms is None
+        return told | self._wake(late=late)
+
+    def _take(self, market: Market, bar: Bar, received_ms: int | None) -> set[int]:
+        """Walk, quote and book one update; returns the bots that have news. Its levels are for `_wake` to look at."""
         quiet = market.pk in self._quiet
         self._walk(market, bar, received_ms, quiet=quiet)
         followed = self._trails.follow(market, bar, () if quiet else trails_of(market), WAKES)
@@ -102,14 +133,34 @@ class Pipeline:
             seq = past_put(market.pk, bar, wall_now_ms())
         else:
             seq = quote_put(market.pk, bar, received_ms).seq
-        touched = self._book()
-        touched.update(prices_wake(market.pk, bar.low, bar.high, seq=seq))
-        stretch = Touched(market.pk, seq, bar.low, bar.high)
-        touched.update(trails_fired([watch.id for watch in followed.fired], stretch))
+        told = self._book()
+        touched = Touched(market.pk, seq, bar.low, bar.high)
+        if followed.fired:
+            told.update(trails_fired([watch.id for watch in followed.fired], touched))
         self._trails.keep(market, followed, WAKES)  # not before its bots are woken: a piece that failed comes again
-        if received_ms is not None:
-            touched.update(derived_wake(market.pk))
-        return touched
+        self._stretches.append(Stretch(touched, late=received_ms is None))
+        return told
+
+    def _wake(self, *, late: bool = False) -> set[int]:
+        """Wake whoever waits for a level in the stretches: one query over all markets, then only those with a hit.
+
+        Not before the quotes are there: a bot that arms its level meanwhile sees them, and looks again by itself.
+        Returns the bots woken by prices of now; with `late` also those woken by prices of the past.
+        """
+        told: set[int] = set()
+        hit = markets_touched([stretch.touched for stretch in self._stretches])
+        heard = markets_derived({stretch.touched.market_id for stretch in self._stretches if not stretch.late})
+        while self._stretches:
+            touched, past = self._stretches[0]
+            woken = set()
+            if touched.market_id in hit:
+                woken.update(prices_wake(touched.market_id, touched.low, touched.high, seq=touched.seq))
+            if touched.market_id in heard and not past:
+                woken.update(derived_wake(touched.market_id))
+            if late or not past:
+                told |= woken
+            del self._stretches[0]
+        return told
 
     def _walk(self, market: Market, bar: Bar, received_ms: int | None, *, quiet: bool) -> None:
         """Take the bar over the paper venue's book once, however often it comes."""

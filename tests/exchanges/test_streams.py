@@ -333,3 +333,32 @@ def test_after_a_downtime_the_missed_minutes_of_the_demo_market_come_first_and_t
     assert clock.walked_ms >= away_ms
     stored_until = candles_stored_until(stream.markets[symbols[0]], MINUTE)
     assert stored_until == (stream.handed_until[symbols[0]] - 1) // MINUTE * MINUTE
+
+
+def test_what_follows_a_minute_is_tried_again_until_it_works_and_until_then_the_walk_is_not_remembered():
+    told, away, remembered = [], [OperationalError("away")], []
+
+    def after():
+        if away:
+            raise away.pop()
+        told.append(len(taker.taken))
+
+    taker, one = Taker(), stream(ScriptedFeed(), remember=remembered.append)
+    streams = Streams([one], taker, print, after=after)
+    for offset_ms in (1000, 2000, MINUTE):
+        one.conflator.put(update(offset_ms, 1.0), 1)
+    streams.hand_on()
+    streams._check()
+    assert (told, len(taker.taken)) == ([2], 2)  # the first minute's failed and came again with the second's
+    assert remembered == [START + MINUTE + 250]
+    away.append(OperationalError("away"))
+    one.conflator.put(update(MINUTE + 1000, 1.0), 1)
+    streams.hand_on()
+    streams._checked_at = 0.0
+    streams._check()
+    assert remembered == [START + MINUTE + 250]
+    streams.hand_on()  # nothing has come: it is tried again all the same
+    streams._checked_at = 0.0
+    streams._check()
+    assert told == [2, 3]
+    assert remembered == [START + MINUTE + 250, START + MINUTE + 1250]

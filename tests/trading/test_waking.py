@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,7 +16,7 @@ from bots.models import BotInput
 from exchanges.paper import PaperVenue
 from exchanges.prices import quote_get, quote_put
 from exchanges.services import candles_save
-from tests.factories import MarketFactory
+from tests.factories import BotFactory, MarketFactory
 from tests.trading.world import World, live_orders, run_once
 from trading.clock import WALL
 from trading.core.candles import Candles
@@ -27,7 +28,7 @@ from trading.models import Wake as WakeRow
 from trading.runtime import run_due
 from trading.series import LiveSignal
 from trading.services.listening import signals_changed
-from trading.services.waking import bots_due, prices_wake, wakes_check
+from trading.services.waking import MARKETS_A_QUERY, bots_due, prices_wake, wakes_check
 from trading.signals import HUB
 from trading.situation import situation_of
 
@@ -181,3 +182,37 @@ def test_a_time_that_has_come_makes_a_bot_due_and_a_back_off_holds_it():
     assert bots_due(noon) == [bot.pk]
     Runtime.objects.filter(bot=bot).update(not_before=noon.replace(hour=13))
     assert bots_due(noon) == []
+
+
+STATEMENTS_A_ROUND = 4  # what waits, what trails, whose level is reached, which derived series are heard
+
+
+def test_prices_that_concern_nobody_cost_the_same_for_any_number_of_markets():
+    def quiet_round():
+        world.pipeline.before({market.pk for market in quiet})
+        for market in quiet:
+            bar = Bar(world.ts_ms, 60.0, 60.0, 60.0, 60.0)
+            world.pipeline.on_bar(market, bar, [], received_ms=int(time.time() * 1000), catching_up=False)
+        world.pipeline.after()
+
+    world = World()
+    world.bot(params=STOP_GRID)
+    quiet = [MarketFactory(symbol=f"Q{n}/USDT", base=f"Q{n}") for n in range(MARKETS_A_QUERY)]
+    with CaptureQueriesContext(connection) as seen:
+        quiet_round()
+    assert len(seen) <= STATEMENTS_A_ROUND, [query["sql"] for query in seen]
+
+
+def test_levels_of_several_markets_wake_in_one_round_each_with_its_own_stretch():
+    world, other = World(), MarketFactory(symbol="ETH/USDT", base="ETH")
+    bots = [world.bot(params=STOP_GRID), BotFactory(account=world.account, market=other, status="running")]
+    Runtime.objects.create(bot=bots[1])
+    WakeRow.objects.create(bot=bots[1], market=other, below=50.0)
+    world.pipeline.before({world.market.pk, other.pk})
+    for market, low in ((world.market, 84.0), (other, 49.0), (other, 48.0)):
+        bar = Bar(world.ts_ms, low, low, low, low)
+        world.pipeline.on_bar(market, bar, [], received_ms=int(time.time() * 1000), catching_up=False)
+    assert not BotInput.objects.filter(kind="woken", number=None).exists()
+    world.pipeline.after()
+    woken = BotInput.objects.filter(kind="woken", number=None).order_by("bot_id")
+    assert [(row.bot_id, row.payload["touched"][2]) for row in woken] == [(bots[0].pk, 84.0), (bots[1].pk, 49.0)]

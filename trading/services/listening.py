@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -83,6 +83,12 @@ def derived_wakes_replace(bot: Bot, markets: Markets, needs: Needs, prices: Iter
     for name, (spec, below, above) in wanted.items():
         row = DerivedWake.objects.create(bot=bot, name=name, spec=spec, below=below, above=above)
         row.markets.set(markets_of(derived_of(spec)))
+
+
+def markets_derived(market_ids: Collection[int]) -> set[int]:
+    """Return those of these markets that a derived series is waited for on."""
+    through = DerivedWake.markets.through.objects.filter(market__in=market_ids) if market_ids else None
+    return set(through.values_list("market_id", flat=True).distinct()) if through is not None else set()
 
 
 def derived_wake(market_id: int, *, bot_id: int | None = None) -> list[int]:
