@@ -65,7 +65,7 @@ def paper_account_reset(*, account: Account, amount: Decimal) -> None:
 
 def _check_here(account: Account) -> None:
     """Refuse for an account whose money is at another venue: it can't be made or taken away here."""
-    if account.venue != Account.Venue.PAPER:
+    if account.venue == Account.Venue.PAPER_PROCESS:
         text = f"the money of {account.name} is at its venue ({account.get_venue_display()}): it can't be changed here"
         raise InvalidInput(text, field="account", value=account.public_id, code="another_venue")
 
