@@ -35,7 +35,10 @@ class Runtime(models.Model):
     params: models.JSONField[Any, Any] = models.JSONField(null=True)  # with which the last decision was made
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["due_at"], name="runtime_due", condition=Q(due_at__isnull=False))]
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], name="runtime_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=["not_before"], name="runtime_waits", condition=Q(not_before__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.bot} #{self.number}"
