@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from django.core.cache import cache
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
@@ -31,7 +32,14 @@ from trading.services.booking import executions_book
 from trading.services.decisions import LeaseLost, decision_commit
 from trading.services.funding import budget_allocate
 from trading.services.halting import halt_delayed, halt_step
-from trading.services.recovery import SETTLE, account_reconcile
+from trading.services.recovery import (
+    LOOKUPS,
+    SETTLE,
+    account_ask,
+    account_reconcile,
+    orders_in_doubt,
+    unknown_hold,
+)
 from trading.services.sending import orders_send, orders_unsent
 from trading.services.stopping import WAIT_FOR_PRICE, bot_end, stop_step
 from trading.services.waking import TICKED, bots_due, wakes_check
@@ -40,6 +48,8 @@ from trading.situation import Situation, inputs_open, situation_of
 log = logging.getLogger(__name__)
 ROUNDS = 20  # decisions in one tick before another bot gets its turn
 WAIT_FOR_VENUE = timedelta(seconds=5)
+ASK_AFTER_KEPT_S = 600
+IN_PROCESS = {Account.Venue.PAPER}  # venues whose calls end with their caller: nothing of a dead one is on its way
 VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
     Account.Venue.PAPER: PaperVenue,
     Account.Venue.PAPER_PROCESS: process_venue,
@@ -109,8 +119,7 @@ def _run(lease: Lease, clock: Clock) -> None:
             log.warning("bot %s: %s", bot.pk, error)
             if halt is not None:
                 halt_delayed(bot, error)
-            pause = timedelta(seconds=error.retry_after_s) if isinstance(error, RateLimited) else WAIT_FOR_VENUE
-            _wait(lease, clock, pause)
+            _wait(lease, clock, _pause(error))
             return
 
 
@@ -167,22 +176,61 @@ def _wait(lease: Lease, clock: Clock, pause: timedelta) -> None:
 
 
 def accounts_reconcile(
-    settle: timedelta = SETTLE, dead_before: datetime | None = None, *, everybody: bool = False
+    settle: timedelta = SETTLE,
+    dead_before: datetime | None = None,
+    *,
+    everybody: bool = False,
+    lookups: int = LOOKUPS,
 ) -> list[int]:
     """Ask the venues about our live orders and whatever they have done since; each account alone.
 
-    Returns the bots that may have news. What was sent before `dead_before` has no sender any more, however young it is.
-    A venue also acts without an order of ours (it liquidates, it takes funding): so accounts are asked while a bot of
-    theirs is alive or holds something, and with `everybody` all that have ever traded.
+    Returns the bots that may have news. What was sent before `dead_before` has no sender any more; where a call ends
+    with its caller, one answer is proof then, however young the order is. A venue also acts without an order of ours
+    (it liquidates, it takes funding): so accounts are asked while a bot of theirs is alive or holds something, and with
+    `everybody` all that have ever traded.
     """
-    settled = timezone.now() - settle
-    if dead_before is not None:
-        settled = max(settled, dead_before)
+    now = timezone.now()
     touched: set[int] = set()
     for account in _accounts_to_ask(everybody=everybody):
+        settled, needed = now - settle, lookups
+        if dead_before is not None and account.venue in IN_PROCESS:
+            settled, needed = max(settled, dead_before), 1
         with contain(f"reconcile account {account.pk}"):
-            touched |= account_reconcile(account, venue_for(account), settled=settled)
+            touched |= account_reconcile(account, venue_for(account), settled=settled, lookups=needed)
+            unknown_hold(account, now)
     return sorted(touched)
+
+
+def orders_unknown_ask(now: datetime) -> list[int]:
+    """Ask about the orders whose outcome is unknown, sooner than the reconciliation does; returns bots with news.
+
+    A bot whose order can't be settled for a minute is held. One query when nothing is in doubt.
+    """
+    touched: set[int] = set()
+    for account_id, order_ids in orders_in_doubt(now).items():
+        account = Account.objects.get(pk=account_id)
+        with contain(f"orders in doubt of account {account_id}"):
+            touched |= _ask(account, order_ids, now)
+            unknown_hold(account, now)
+    return sorted(touched)
+
+
+def _ask(account: Account, order_ids: Sequence[int], now: datetime) -> set[int]:
+    """Ask one venue, unless it couldn't answer a moment ago."""
+    key = f"orders-ask-after:{account.pk}"
+    after = cache.get(key)
+    if after is not None and now < after:
+        return set()
+    try:
+        return account_ask(account, venue_for(account), order_ids, settled=now - SETTLE)
+    except VenueError as error:
+        log.warning("account %s can't be asked about its orders: %s", account.pk, error)
+        cache.set(key, now + _pause(error), ASK_AFTER_KEPT_S)
+        return set()
+
+
+def _pause(error: VenueError) -> timedelta:
+    return timedelta(seconds=error.retry_after_s) if isinstance(error, RateLimited) else WAIT_FOR_VENUE
 
 
 def _accounts_to_ask(*, everybody: bool) -> list[Account]:

@@ -31,6 +31,7 @@ from trading.core.types import (
     SlotView,
     View,
 )
+from trading.held import held_reason
 from trading.inbox import input_value, want_value
 from trading.missed import Missed
 from trading.models import Balance, Order, Position, Runtime
@@ -90,6 +91,7 @@ class Situation:
     now: datetime
     state: Any = None  # of the last decision, in today's form and for today's parameters
     simulated: bool = False  # a replay: nobody real is asked for advice
+    held: str = ""  # why the bot may add no risk
 
     @property
     def cancelling(self) -> set[str]:
@@ -175,6 +177,7 @@ def situation_of(
         free=free,
         view=_view(bot, runtime, needs, watched, free, slots, inputs, current),
         now=now,
+        held=held_reason(bot),
     )
     situation.state = _state(situation)
     return situation

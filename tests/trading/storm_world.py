@@ -192,7 +192,7 @@ class StormWorld:
 
     def reconcile(self) -> None:
         """The sweep. Only when nothing is under way any more has what was sent had the time to arrive."""
-        accounts_reconcile(settle=SETTLE if self.gale.under_way else timedelta(0))
+        accounts_reconcile(settle=SETTLE if self.gale.under_way else timedelta(0), lookups=1)
 
     def restart(self) -> None:
         """The streams start anew: what they remember of trails and executions is gone."""

@@ -300,7 +300,7 @@ def test_rule_5_legs_that_are_still_unsent_when_their_group_begins_go_out_as_exi
         committed(bot)
         with pytest.raises(OutcomeUnknown):
             orders_send(bot, Half(world.account))
-        account_reconcile(world.account, PaperVenue(world.account), settled=timezone.now())
+        account_reconcile(world.account, PaperVenue(world.account), settled=timezone.now(), lookups=1)
         world.price(100.0, run=False)
         committed(bot)
         unsent = Order.objects.filter(bot=bot, status="planned").order_by("slot")

@@ -84,7 +84,7 @@ def test_an_order_whose_answer_was_lost_is_adopted_not_sent_again():
     assert set(Order.objects.filter(bot=bot).values_list("status", flat=True)) == {"unknown"}
     run_once()
     assert world.account.paper_orders.count() == 3
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     run_once()
     assert set(Order.objects.filter(bot=bot).values_list("status", flat=True)) == {"working"}
     assert world.account.paper_orders.count() == 3
@@ -99,7 +99,7 @@ def test_an_order_that_filled_before_anybody_asked_is_found_by_its_execution():
     with pytest.raises(OutcomeUnknown):
         orders_send(bot, AnswerLost(world.account))
     world.price(100.0)
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     run_once()
     assert Fill.objects.filter(bot=bot, order__slot="grid:open").count() == 1
     check_books(world.account)
@@ -113,7 +113,7 @@ def test_an_order_that_never_arrived_is_asked_about_and_then_sent_once_under_the
         orders_send(bot, NeverArrives(world.account))
     accounts_reconcile(settle=timedelta(seconds=30))
     assert set(Order.objects.filter(bot=bot).values_list("status", flat=True)) == {"unknown"}, "too young to judge"
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     run_once()
     orders = Order.objects.filter(bot=bot)
     assert set(orders.values_list("status", "attempt")) == {("working", 2)}
@@ -127,7 +127,7 @@ def test_a_worker_that_died_while_sending_is_recovered_like_a_lost_answer():
     with pytest.raises(OutcomeUnknown):
         orders_send(bot, AnswerLost(world.account))
     Order.objects.filter(bot=bot).update(status="sending")
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     run_once()
     assert set(Order.objects.filter(bot=bot).values_list("status", flat=True)) == {"working"}
     assert world.account.paper_orders.count() == 3
@@ -153,7 +153,7 @@ def test_the_answer_to_one_attempt_says_nothing_about_the_next():
     bot = planned_bot(world)
     late = list(Order.objects.filter(bot=bot).select_related("market", "bot").order_by("id"))
     Order.objects.filter(bot=bot).update(status="sending", sent_at=timezone.now())
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     assert set(Order.objects.filter(bot=bot).values_list("status", "attempt")) == {("planned", 2)}
     working, rejected, _ = late
     reports = [
@@ -232,7 +232,7 @@ def test_a_cancel_of_an_order_that_the_venue_does_not_know_yet_leaves_its_fate_o
     accounts_reconcile(settle=timedelta(seconds=30))
     order.refresh_from_db()
     assert order.status == "unknown"
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     order.refresh_from_db()
     assert (order.status, order.reason) == ("cancelled", "it never reached the venue")
     assert BotInput.objects.get(bot=bot, kind="closed").payload["why"] == "cancelled"
@@ -266,7 +266,7 @@ def test_an_order_in_doubt_of_a_bot_that_was_left_alone_does_not_hold_its_coins_
     bot.refresh_from_db()
     bot_stop(bot=bot, mode="leave", by=None)
     run_once()
-    accounts_reconcile(settle=NOW)
+    accounts_reconcile(settle=NOW, lookups=1)
     assert not live_orders(bot)
     assert leftovers_release() == 1
     assert free_balance(world.account, "USDT") == 10000
@@ -283,6 +283,7 @@ def test_a_price_that_the_venue_left_as_it_was_is_not_taken_for_changed():
     orders_send(bot, Keeps(world.account))
     kept = Order.objects.get(pk=order.pk)
     assert (kept.price, kept.amend_price) == (order.price, wanted)
+    Order.objects.update(amend_after=None)  # its back-off is over
     orders_send(bot, PaperVenue(world.account))
     kept = Order.objects.get(pk=order.pk)
     assert (kept.price, kept.amend_price) == (wanted, None)

@@ -176,7 +176,7 @@ def start(world: World) -> None:
     """What a new process does first: nothing that the last one remembered is there any more."""
     world.forget_peaks()
     Runtime.objects.update(lease_until=None)  # it has run out
-    accounts_reconcile(settle=timedelta(0))
+    accounts_reconcile(settle=timedelta(0), lookups=1)
 
 
 # --- a bar that comes again

@@ -1,12 +1,14 @@
 """Amendments to the venue: absolute numbers, one of each order on its way at a time.
 
 A second one goes out only when the first has been answered or can't arrive any more: out of order, the older one would
-have the last word at the venue, and nobody here would know.
+have the last word at the venue, and nobody here would know. One that the venue refuses is asked for again after a
+back-off (`trading.services.answers`), or at once in another form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -15,31 +17,39 @@ from bots.models import BotInput
 from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
 from trading.halted import halts_on
+from trading.held import unheld
 from trading.models import Order
 from trading.services.answers import reports_apply
 from trading.services.booking import executions_book
 from trading.services.claims import ENGINE, VALID, trading_statuses, valid_until_ms
 
+KEPT_BACK = timedelta(seconds=1)  # what may not be sent now is looked at again after that
+
 
 def amends_unsent() -> Q:
     """Select the amendments that are wanted and may be sent now."""
-    arrived = Q(amend_sent_at=None) | Q(amend_sent_at__lt=timezone.now() - VALID)
-    return arrived & Q(cancel_why="", amend_qty__isnull=False, status=Order.Status.WORKING)
+    now = timezone.now()
+    arrived = Q(amend_sent_at=None) | Q(amend_sent_at__lt=now - VALID)
+    due = Q(amend_after=None) | Q(amend_after__lte=now)
+    return arrived & due & Q(cancel_why="", amend_qty__isnull=False, status=Order.Status.WORKING)
 
 
 def amends_send(orders: Sequence[Order], venue: Venue) -> None:
     """Amend working orders. The new numbers are absolute, so an answer that is lost may be asked for again.
 
     One that was decided before a fill that nobody has looked at yet is left: the next decision says it anew. So is one
-    of a bot that was paused or stopped meanwhile, unless it does nothing but make the order smaller.
+    of a bot that was paused, stopped or held meanwhile, unless it does nothing but make the order smaller.
     """
     if not orders:
         return
     unseen = BotInput.objects.filter(bot=OuterRef("bot"), kind="filled", number=None)
     asked = Order.objects.filter(~Exists(unseen), pk__in=[order.pk for order in orders])
-    fresh = [order for order in asked.select_related("market", "bot", "account") if _may_change(order)]
+    fresh = list(asked.select_related("market", "bot", "account"))
     fresh.sort(key=lambda order: urgency(order.slot, order.kind))  # as decided: an amendment takes a new place
-    claimed = _in_time([order for order in fresh if _claim(order)])
+    mine = [order for order in fresh if _may_change(order) and _claim(order)]
+    kept_back = [order.pk for order in fresh if order not in mine]
+    Order.objects.filter(amends_unsent(), pk__in=kept_back).update(amend_after=timezone.now() + KEPT_BACK)
+    claimed = _in_time(mine)
     if not claimed:
         return
     reports = venue.amend([_amendment(order) for order in claimed])
@@ -57,7 +67,7 @@ def _claim(order: Order) -> bool:
         amend_trigger=order.amend_trigger,
     )
     if not (order.reduce or _only_less(order)):
-        wanted = wanted.filter(~Exists(halts_on(order.bot, order.account)))
+        wanted = wanted.filter(unheld(), ~Exists(halts_on(order.bot, order.account)))
     order.amend_sent_at = timezone.now()
     return bool(wanted.update(amend_sent_at=order.amend_sent_at))
 

@@ -7,7 +7,7 @@ fill ends the order: the venue's word does, whether it is asked about that order
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
@@ -21,6 +21,8 @@ from trading.inbox import input_row
 from trading.models import Order
 
 AMENDMENT = ("amend_want", "amend_qty", "amend_price", "amend_trigger")
+AMEND_AGAIN, AMEND_AGAIN_MAX = timedelta(seconds=1), timedelta(seconds=60)  # after the venue has refused one
+_REFUSAL = ("amend_tries", "amend_after", "reason")
 
 
 def reports_apply(
@@ -110,11 +112,27 @@ def _amendment_settle(order: Order, report: OrderReport, *, amended: bool, defin
     if (row.amend_qty, row.amend_price, row.amend_trigger) == (row.qty, row.price, row.trigger):
         row.amend_want = row.amend_qty = row.amend_price = row.amend_trigger = None
         row.locked = rest_locked(row)
-    row.save(update_fields=["qty", "price", "trigger", "want", "locked", "amend_sent_at", *AMENDMENT])
+    refused = amended and not taken and (row.amend_qty, row.amend_price) == wanted
+    told = _amendment_refused(row, report) if refused else None
+    if taken:
+        row.amend_tries, row.amend_after, row.reason = 0, None, ""
+    row.save(update_fields=["qty", "price", "trigger", "want", "locked", "amend_sent_at", *AMENDMENT, *_REFUSAL])
     if row.filled_qty >= row.qty and report.status != "cancelled":
         order_close(row, "filled", Order.Status.FILLED)
     elif taken:
-        events_append(row.workspace_id, [order_event(row, "order.amended", f"Changed: {_words(row)}")])
+        events_append(row.workspace_id, [order_event(row, "order.amended", f"Changed: {order_words(row)}")])
+    elif told is not None:
+        events_append(row.workspace_id, [told])
+
+
+def _amendment_refused(row: Order, report: OrderReport) -> EventDraft | None:
+    """Ask for it again after a while only, a longer one each time; returns what is told, which is each reason once."""
+    row.amend_tries += 1
+    row.amend_after = timezone.now() + min(AMEND_AGAIN_MAX, AMEND_AGAIN * 2 ** min(row.amend_tries - 1, 10))
+    before, row.reason = row.reason, f"not changed: {report.reason or 'the venue left it as it was'}"[:300]
+    if row.reason == before:
+        return None
+    return order_event(row, "order.kept", f"Not changed ({row.slot}): {report.reason or 'no reason given'}", "warning")
 
 
 def _form_of(report: OrderReport, qty: Decimal | None, price: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
@@ -150,7 +168,7 @@ def order_close(order: Order, why: str, status: str, reason: str = "", at: datet
     input_row(order.bot_id, Closed(order.slot, order.gen, why, to_float(order.filled_qty))).save()
     refused = status == Order.Status.REJECTED
     verb = "Refused" if refused else "Done" if status == Order.Status.FILLED else "Cancelled"
-    text = f"{verb}: {_words(order)}" + (f" ({reason})" if reason else "")
+    text = f"{verb}: {order_words(order)}" + (f" ({reason})" if reason else "")
     events_append(
         order.workspace_id,
         [
@@ -165,11 +183,12 @@ def order_close(order: Order, why: str, status: str, reason: str = "", at: datet
 def _events_placed(orders: Sequence[Order]) -> None:
     if not orders:
         return
-    drafts = [order_event(order, "order.placed", f"Placed: {_words(order)}") for order in orders]
+    drafts = [order_event(order, "order.placed", f"Placed: {order_words(order)}") for order in orders]
     events_append(orders[0].workspace_id, drafts)
 
 
-def _words(order: Order) -> str:
+def order_words(order: Order) -> str:
+    """Name an order as people do: what it is, how much, and at which price."""
     price = f" at {plain(order.price)} {order.market.quote}" if order.price is not None else ""
     return f"{order.kind} {order.side} of {plain(order.qty)} {order.market.base}{price}"
 

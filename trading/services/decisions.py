@@ -214,7 +214,7 @@ def _context(situation: Situation) -> RiskContext:
     context = RiskContext(
         free=situation.free,
         price_age_ms=situation.price_age_ms,
-        halted="the bot is paused" if situation.bot.status == Bot.Status.PAUSED else "",
+        halted="the bot is paused" if situation.bot.status == Bot.Status.PAUSED else situation.held,
         facts={"price_max_age_ms": settings.PRICE_MAX_AGE_MS},
         limits=limits,
         exposure=exposure_of(situation) if limits.max_position is not None else {},
@@ -383,6 +383,8 @@ def _amend_write(situation: Situation, intent: Intent) -> EventDraft | None:
             amend_trigger=intent.trigger,
             locked=max(needed, order.locked),
             reason="",
+            amend_tries=0,
+            amend_after=None,
         )
     return None
 

@@ -20,6 +20,7 @@ from trading.core.errors import OutcomeUnknown, RateLimited, VenueUnavailable
 from trading.core.ports import OrderRequest, Venue
 from trading.core.types import Kind, Side, Tif
 from trading.halted import halts_on
+from trading.held import unheld
 from trading.inbox import want_value
 from trading.models import Order
 from trading.services.amending import amends_send, amends_unsent
@@ -29,9 +30,12 @@ from trading.services.claims import ENGINE, VALID, trading_statuses, valid_until
 
 
 def orders_unsent() -> QuerySet[Order]:
-    """Return the orders, cancels and amendments that are written down and not sent (or not answered in time)."""
+    """Return the orders, cancels and amendments that are written down and not sent (or not answered in time).
+
+    Without those that a hold keeps back: nobody is due for them before it is lifted.
+    """
     cancel = ~Q(cancel_why="") & Q(cancel_sent_at=None, closed_at=None, status__in=Order.LIVE)
-    return Order.objects.filter(Q(status=Order.Status.PLANNED) | cancel | amends_unsent())
+    return Order.objects.filter((Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
 
 
 def orders_send(bot: Bot, venue: Venue) -> bool:
@@ -100,16 +104,19 @@ def _set_status(orders: Iterable[Order], status: str) -> None:
     """Move what is being sent; not the next attempt of the same order, of which its sender knows nothing."""
     ids = {order.pk: order.client_order_id for order in orders}
     sending = Order.objects.filter(pk__in=list(ids), client_order_id__in=list(ids.values()))
-    sending.filter(status=Order.Status.SENDING).update(status=status)
+    since = timezone.now() if status == Order.Status.UNKNOWN else None
+    sending.filter(status=Order.Status.SENDING).update(status=status, unknown_at=since)
 
 
 def _claim(order: Order) -> bool:
     """Compare and set: still planned, the bot may still trade, and no fill came that the decision didn't see.
 
+    What adds risk isn't sent while a hold stands, whoever set it and however long ago this was decided.
+
     No join: with one, PostgreSQL would not look again at a status that another sender has changed meanwhile.
     """
     claim = Order.objects.filter(
-        pk=order.pk, client_order_id=order.client_order_id, status=Order.Status.PLANNED, cancel_why=""
+        unheld(), pk=order.pk, client_order_id=order.client_order_id, status=Order.Status.PLANNED, cancel_why=""
     )
     if not order.slot.startswith(ENGINE):
         claim = claim.filter(Exists(Bot.objects.filter(pk=OuterRef("bot_id"), status__in=trading_statuses(order))))
@@ -117,7 +124,7 @@ def _claim(order: Order) -> bool:
         unseen = BotInput.objects.filter(bot=OuterRef("bot"), kind="filled", number=None)
         claim = claim.filter(~Exists(unseen), ~Exists(halts_on(order.bot, order.account)))
     order.sent_at = timezone.now()
-    return bool(claim.update(status=Order.Status.SENDING, sent_at=order.sent_at))
+    return bool(claim.update(status=Order.Status.SENDING, sent_at=order.sent_at, unknown_at=None, lookups=0))
 
 
 def request_of(order: Order) -> OrderRequest:
