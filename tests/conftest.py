@@ -56,6 +56,15 @@ def _empty_cache():
 
 
 @pytest.fixture(scope="session")
+def venue_process(tmp_path_factory):
+    """The paper venue as a process, started once: a test brings a key of its own, sets its prices, and ends its faults."""
+    from tests.exchanges.venue_process import running  # loads models
+
+    with running(tmp_path_factory.mktemp("venue_process")) as venue:
+        yield venue
+
+
+@pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder with the reference data: BINNACLE_REFERENCE, else `shared` beside the repository."""
     path = Path(os.environ.get("BINNACLE_REFERENCE", ROOT.parent / "shared"))
