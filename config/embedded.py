@@ -22,7 +22,7 @@ from twisted.internet.task import LoopingCall
 
 from config import asgi, watchdog
 from config.celery import app
-from trading import heartbeat
+from trading import heartbeat, signs
 from trading.advice import run_advisers
 from trading.streams import run_streams
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 STOP_WITHIN_S = 8.0
 # The first sign of life may take this much longer than the later ones; a part that never comes up is stuck, too.
 START_S = {"web": 20.0, "sweep": 20.0, "feeds": 120.0, "prices": 120.0}  # the streams ask the venues first
+QUEUES = ["ticks", "orders", "market", "jobs"]
 ADVICE_THREADS = 2  # of their own: an adviser may take a minute, and a tick must never wait for one
 
 
@@ -60,14 +61,18 @@ def run(socket_fd: int | None, ready_fd: int | None, launcher: int | None) -> No
         daemon=True,
     )
     guard.start()
+    sign = signs.Sign("embedded", queues=",".join(QUEUES), progress=lambda: heartbeat.count("sweep"))
+    shown = signs.start(sign)
     _serve_web(socket_fd, ready_fd)
+    shown.end(0)
     _stop(stop, scheduler, parts)
 
 
 def _work() -> None:
     app.WorkController(
         pool_cls="threads",
-        concurrency=2,  # one database file has one writer: more threads would only wait
+        queues=QUEUES,
+        concurrency=3,  # one database file has one writer: more threads would only wait; a job and a venue may hold one
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

@@ -37,7 +37,7 @@ def until(look: Callable[[], T], seconds: float, what: str | Callable[[], object
 
 
 # A busy machine may give a whole process no turn for seconds. No test of a served process is about that.
-PATIENT = {"WATCHDOG_S": "60", "PRICE_MAX_AGE_MS": "60000"}
+PATIENT = {"WATCHDOG_S": "60", "WORKER_DEAF_S": "120", "PRICE_MAX_AGE_MS": "60000"}
 
 
 def environment(data: Path, **changes: str) -> dict[str, str]:

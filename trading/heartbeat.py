@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 
 _lock = threading.Lock()
 _last: dict[str, float] = {}
+_beats: Counter[str] = Counter()
 
 
 def beat(name: str) -> None:
     """Say that the part `name` is alive; from its first beat on it is expected to go on."""
     with _lock:
         _last[name] = time.monotonic()
+        _beats[name] += 1
+
+
+def count(name: str) -> int:
+    """Return how often the part `name` has beaten."""
+    with _lock:
+        return _beats[name]
 
 
 def expect(name: str, start_s: float) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from django.utils import timezone
 
 from bots.models import Bot
 from trading.models import Runtime
+from trading.signs import here
 
 LEASE = timedelta(seconds=10)
 
@@ -27,8 +26,8 @@ class Lease:
 
 
 def owner_name() -> str:
-    """Name this worker thread; for people who look, not for the fencing."""
-    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident() % 100_000}"[:64]
+    """Name this worker thread, below the place whose sign of life it shares; not for the fencing."""
+    return f"{here()}:{threading.get_ident() % 100_000}"[:64]
 
 
 def lease_take(bot_id: int) -> Lease | None:

@@ -6,6 +6,7 @@ really done something: a worker that is connected and deaf goes on being seen, a
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import socket
@@ -17,7 +18,6 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts.containment import contain
 from trading.models import ProcessSign
@@ -40,7 +40,7 @@ def here() -> str:
 class Sign:
     """The sign of this process. `progress` says how much it has done so far, `facts` what else is worth knowing.
 
-    Without `progress` the work is told from outside, by `worked`.
+    A process whose work is counted by others than itself (`pinged`) leaves `worked_at` to the answers of its pings.
     """
 
     def __init__(
@@ -49,24 +49,28 @@ class Sign:
         *,
         queues: str = "",
         progress: Callable[[], int] | None = None,
+        pinged: bool = False,
         facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
-        self.kind, self.name, self.queues = kind, f"{kind}@{here()}", queues
-        self._progress, self._facts = progress, facts
-        self._done = self._shown = 0
-        self._began = timezone.now()
+        self.kind, self.name = kind, f"{kind}@{here()}"
+        self._fixed = {"kind": kind, "queues": queues[:120], "release": settings.RELEASE[:40]}
+        self._progress, self._pinged, self._facts = progress, pinged, facts
+        self._done = 0
+        self._shown: int | None = None  # of what was done
         self._away = False
 
     def run(self, stop: threading.Event, each: Callable[[], object] = lambda: None) -> None:
         """Show the sign every 5 s until `stop` is set, and call `each` after it; then take the sign away."""
+
+        def look() -> None:
+            self.show()
+            each()
+
         while True:
-            with contain(f"sign of {self.name}"):
-                self._try(self.show)
-                each()
+            self._try(look)
             if stop.wait(EVERY_S):
                 break
-        with contain(f"sign of {self.name}"):
-            self._try(ProcessSign.objects.filter(name=self.name).delete)
+        self._try(ProcessSign.objects.filter(name=self.name).delete)
 
     def worked(self) -> None:
         self._done += 1
@@ -75,25 +79,26 @@ class Sign:
         """Write the row."""
         done = self._progress() if self._progress is not None else self._done
         values: dict[str, Any] = {"seen_at": Now(), "clock_offset_ms": clock_offset_ms(), "facts": self._facts()}
-        if done != self._shown:
-            values |= {"done": done, "worked_at": Now()}
+        if done != (self._shown or 0):
+            values |= {"done": done} if self._pinged else {"done": done, "worked_at": Now()}
+        if self._shown is None:  # a name may come again: in a container every process has the same number
+            values |= {"started_at": Now(), "done": done, **self._fixed}
         if not ProcessSign.objects.filter(name=self.name).update(**values):
-            fixed = {"kind": self.kind, "queues": self.queues[:120], "release": settings.RELEASE[:40]}
-            ProcessSign.objects.create(name=self.name, started_at=self._began, **fixed, **values)
+            ProcessSign.objects.create(name=self.name, **{"started_at": Now(), **self._fixed, **values})
         self._shown = done
 
     def _try(self, write: Callable[[], object]) -> None:
         """Write; a database that is away is told once, not every 5 s. Its connection isn't kept: workers fork."""
-        try:
-            write()
-            self._away = False
-        except DatabaseError as error:
-            if not self._away:
-                log.warning("%s can't show its sign of life: %s", self.name, error)
-            self._away = True
-        finally:
-            if not connection.in_atomic_block:
-                connection.close()
+        with contain(f"sign of {self.name}"):
+            try:
+                write()
+                self._away = False
+            except DatabaseError as error:
+                if not self._away:
+                    log.warning("%s can't show its sign of life: %s", self.name, error)
+                self._away = True
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def worked_at_write(kind: str = "worker") -> None:
@@ -112,8 +117,22 @@ def clock_offset_ms() -> int | None:
     return round(((before + time.time()) / 2 - float(there)) * 1000)
 
 
-def start(sign: Sign, each: Callable[[], object] = lambda: None) -> threading.Event:
-    """Show a sign in a thread of its own; returns what ends it."""
-    stop = threading.Event()
-    threading.Thread(target=sign.run, args=(stop, each), name="sign", daemon=True).start()
-    return stop
+class Shown:
+    """A sign that is shown by a thread of its own, until `end`."""
+
+    def __init__(self, sign: Sign, each: Callable[[], object]) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=sign.run, args=(self._stop, each), name="sign", daemon=True)
+        self._thread.start()
+
+    def end(self, wait_s: float = 3.0) -> None:
+        """Take the sign away: this process ends on purpose."""
+        self._stop.set()
+        self._thread.join(wait_s)
+
+
+def start(sign: Sign, each: Callable[[], object] = lambda: None) -> Shown:
+    """Show a sign from now on; when the interpreter ends in good order, it is taken away."""
+    shown = Shown(sign, each)
+    atexit.register(shown.end)
+    return shown

@@ -2,126 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-import redis
 
 from tests.ops.auditor import Books, faults, read_books, unsettled
-from tests.served import PATIENT, ROOT, Asked, until
-
-BIN = Path(sys.executable).parent
-PEOPLE_AND_MARKETS = """
-from decimal import Decimal
-from accounts.services import paper_account_create, user_create, workspace_ensure
-from exchanges.services import demo_clock_ensure, demo_markets_ensure
-from trading.services.funding import paper_account_fund
-demo_clock_ensure(speed=60)
-demo_markets_ensure()
-name, password = "trader@example.org", "correct horse battery staple"
-user = user_create(email=name, password=password, name="Trader")
-money = Decimal(100000)
-account = paper_account_create(workspace=workspace_ensure(user).workspace, name="Paper", starting_balance=money)
-paper_account_fund(account=account, coin=account.quote, amount=money)
-"""
-
-
-class Production(Asked):
-    """A database of its own, and one process of each kind."""
-
-    email, password = "trader@example.org", "correct horse battery staple"
-
-    def __init__(self, database: str, broker: str, logs: Path) -> None:
-        self.door = socket.create_server(("127.0.0.1", 0))  # handed to daphne: nobody can take its port meanwhile
-        port = self.door.getsockname()[1]
-        self.url, self.database, self.logs = f"http://127.0.0.1:{port}", database, logs
-        self.environ = (
-            os.environ
-            | PATIENT
-            | {
-                "DATABASE_URL": database,
-                "BROKER_URL": f"{broker}/12",
-                "REDIS_URL": f"{broker}/13",
-                "SECRET_KEY": "only-for-this-test-0123456789-abcdefghijklmnopqrstuvwxyz",
-                "DEMO_SPEED": "60",
-            }
-        )
-        self.commands = {
-            "web": [BIN / "daphne", "--fd", str(self.door.fileno()), "config.asgi:application"],
-            "worker": [BIN / "celery", "-A", "config", "worker", "-Q", "ticks", "-c", "2"],
-            "beat": [BIN / "celery", "-A", "config", "beat"],
-            "streams": [sys.executable, "manage.py", "streams"],
-        }
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def manage(self, *command: str) -> None:
-        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.environ, check=True, timeout=300)
-
-    def start(self, name: str) -> None:
-        with (self.logs / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                self.commands[name], cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, pass_fds=(self.door.fileno(),),
-            )  # fmt: skip
-
-    def end(self) -> dict[str, int]:
-        """SIGTERM all of them; return their exit codes."""
-        for process in self.running.values():
-            process.terminate()
-        self.door.close()
-        return {name: process.wait(120) for name, process in self.running.items()}
-
-    def kill(self, name: str) -> None:
-        """SIGKILL a process with everything it has forked."""
-        os.killpg(self.running[name].pid, signal.SIGKILL)
-        self.running.pop(name).wait(60)
-
-    def log(self) -> str:
-        return "\n".join(f"--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted(self.logs.glob("*.log")))
-
-
-@contextmanager
-def _database(address: str) -> Iterator[str]:
-    """A fresh database beside the one of `address`, dropped at the end."""
-    name = f"binnacle_processes_{os.getpid()}"
-    with psycopg.connect(f"{address.rpartition('/')[0]}/postgres", autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"{address.rpartition('/')[0]}/{name}"
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+from tests.ops.production import PEOPLE_AND_MARKETS, Production, decisions, production_of
+from tests.served import until
 
 
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Production]:
-    address, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "").rpartition("/")[0]
-    if not address.startswith("postgres") or not broker.startswith("redis"):
-        pytest.skip("needs DATABASE_URL (PostgreSQL) and BROKER_URL (Redis): .ci/run sets both")
-    for number in (12, 13):
-        with redis.Redis.from_url(f"{broker}/{number}") as server:
-            server.flushdb()
-    with ExitStack() as stack:
-        made = Production(stack.enter_context(_database(address)), broker, tmp_path)
-        stack.callback(made.end)
+    with production_of(tmp_path) as made:
         yield made
-
-
-def decisions(books: Books) -> int:
-    return sum(row["number"] for row in books["runtimes"])
 
 
 def test_they_trade_as_one_and_outlive_a_killed_worker(production: Production) -> None:
     production.manage("migrate", "--verbosity", "0")
     production.manage("shell", "--verbosity", "0", "--command", PEOPLE_AND_MARKETS)
-    for name in production.commands:
+    for name in ("web", "worker", "beat", "streams"):
         production.start(name)
     until(production.healthy, 240, production.log)
     production.start_presets("lively-grid", "trend")

@@ -1,0 +1,23 @@
+"""What a web process does beside serving: it shows its sign of life."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from trading.signs import Sign, start
+
+
+class Signed:
+    """Wraps an application. Only a server of its own shows a sign: embedded mode has one for all its parts."""
+
+    def __init__(self, application: Callable[..., Awaitable[Any]]) -> None:
+        self._application = application
+        self._sign = Sign("web")
+        if "daphne" in sys.argv[0]:
+            start(self._sign)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        self._sign.worked()
+        return await self._application(scope, receive, send)
