@@ -38,8 +38,8 @@ def placed(orders: Collection[PaperOrder], amended: Collection[PaperOrder]) -> N
     rows = []
     for order in orders:
         refused = order.status == PaperOrder.Status.REJECTED
-        rows.append(_row(order, Kind.REFUSED if refused else Kind.ACCEPTED, **_form(order)))
-    rows += [_row(order, Kind.AMENDED, **_form(order)) for order in amended]
+        rows.append(_row(order, Kind.REFUSED if refused else Kind.ACCEPTED, _form(order)))
+    rows += [_row(order, Kind.AMENDED, _form(order)) for order in amended]
     write(rows)
 
 
@@ -61,7 +61,7 @@ def booked(
         if order.status != PaperOrder.Status.WORKING:
             asked = order.status == PaperOrder.Status.CANCELLED and not order.reason
             facts = {"status": str(order.status), "filled_qty": plain(order.filled_qty), "reason": order.reason}
-            rows.append(_row(order, Kind.CANCELLED if asked else Kind.ENDED, **facts))
+            rows.append(_row(order, Kind.CANCELLED if asked else Kind.ENDED, facts))
     write(rows)
 
 
@@ -70,8 +70,8 @@ def deposited(account: Account, coin: str, amount: Decimal, ref: str) -> None:
     write([PaperLog(account=account, kind=Kind.DEPOSIT, client_order_id=ref, payload=payload)])
 
 
-def _row(order: PaperOrder, kind: str, **payload: Any) -> PaperLog:
-    payload["order"] = order.pk
+def _row(order: PaperOrder, kind: str, facts: dict[str, Any]) -> PaperLog:
+    payload = facts | {"order": order.pk}
     return PaperLog(account_id=order.account_id, kind=kind, client_order_id=order.client_order_id, payload=payload)
 
 
@@ -100,19 +100,18 @@ def _number(value: Decimal | None) -> str | None:
 
 def _executed(execution: PaperExecution) -> PaperLog:
     order = execution.order
-    return _row(
-        order,
-        Kind.LIQUIDATED if execution.liquidation else Kind.EXECUTED,
-        exec_id=execution.exec_id,
-        symbol=order.market.symbol,
-        side=str(order.side),
-        price=plain(execution.price),
-        qty=plain(execution.qty),
-        fee=plain(execution.fee),
-        fee_coin=execution.fee_coin,
-        maker=execution.maker,
-        market_ms=execution.ts_ms,
-    )
+    facts = {
+        "exec_id": execution.exec_id,
+        "symbol": order.market.symbol,
+        "side": str(order.side),
+        "price": plain(execution.price),
+        "qty": plain(execution.qty),
+        "fee": plain(execution.fee),
+        "fee_coin": execution.fee_coin,
+        "maker": execution.maker,
+        "market_ms": execution.ts_ms,
+    }
+    return _row(order, Kind.LIQUIDATED if execution.liquidation else Kind.EXECUTED, facts)
 
 
 def _funded(payment: PaperFunding) -> PaperLog:

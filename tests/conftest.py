@@ -57,7 +57,7 @@ def _empty_cache():
 
 @pytest.fixture(scope="session")
 def venue_process(tmp_path_factory):
-    """The paper venue as a process, started once: a test brings a key of its own, sets its prices, and ends its faults."""
+    """The paper venue as a process, started once: a test brings a key of its own, sets prices, and ends its faults."""
     from tests.exchanges.venue_process import running  # loads models
 
     with running(tmp_path_factory.mktemp("venue_process")) as venue:

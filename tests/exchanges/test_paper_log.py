@@ -1,4 +1,4 @@
-"""The truth log of a paper venue: only ever added to, whoever tries; and no venue in the platform's process writes one."""
+"""The truth log of a paper venue: only ever added to, whoever tries; the venue inside the platform writes none."""
 
 from __future__ import annotations
 
