@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 export DJANGO_SETTINGS_MODULE := config.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test browser drill check format bench lock clean
+.PHONY: help setup setup-dev run test browser drill check format bench bench-live lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ format: setup-dev ## Format the code and mend what ruff can mend
 
 bench: setup ## Candles per second beside backtesting.py and vectorbt (in a venv of their own)
 	$(MAKE) -C bench
+
+bench-live: setup-dev ## The live runtime on PostgreSQL and Redis: sleepers, ticks, latencies (PG_URL, ARGS="--sleepers 1000")
+	$(BIN)/python -m bench.live $(ARGS)
 
 lock: setup-dev ## Compile the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
