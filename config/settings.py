@@ -329,6 +329,7 @@ PAPER_VENUE_KEY = env_secret("PAPER_VENUE_KEY")  # what its accounts' secrets fo
 PAPER_VENUE_CONTROL_KEY = env_secret("PAPER_VENUE_CONTROL_KEY")  # of the process alone: may play faults on it
 PRICE_MAX_AGE_MS = env_int("PRICE_MAX_AGE_MS", 10_000)
 WATCHDOG_S = env_int("WATCHDOG_S", 10)  # a part of embedded mode or of the streams that is silent for so long ends it
+CRASH_DIR = env_str("CRASH_DIR")  # drills only: see accounts.crashpoints
 WORKER_DEAF_S = env_int("WORKER_DEAF_S", 30)  # a worker that answers none of its own pings for so long ends itself
 RELEASE = env_str("RELEASE")  # what this installation runs, for the health page
 KEEP_DAYS = {

@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from accounts.containment import contain
+from accounts.crashpoints import crashpoint
 from accounts.models import Account
 from bots.doorbell import ring
 from exchanges.demo import wall_now_ms
@@ -127,12 +128,14 @@ class Pipeline:
         """Walk, quote and book one update; returns the bots that have news. Its levels are for `_wake` to look at."""
         quiet = market.pk in self._quiet
         self._walk(market, bar, received_ms, quiet=quiet)
+        crashpoint("price-walked")
         followed = self._trails.follow(market, bar, () if quiet else trails_of(market), WAKES)
         # Not before the walk: what is ordered at the new price must not fill at the prices that led there.
         if received_ms is None:
             seq = past_put(market.pk, bar, wall_now_ms())
         else:
             seq = quote_put(market.pk, bar, received_ms).seq
+        crashpoint("price-quoted")
         told = self._book()
         touched = Touched(market.pk, seq, bar.low, bar.high)
         if followed.fired:
@@ -147,6 +150,7 @@ class Pipeline:
         Not before the quotes are there: a bot that arms its level meanwhile sees them, and looks again by itself.
         Returns the bots woken by prices of now; with `late` also those woken by prices of the past.
         """
+        crashpoint("price-booked")
         told: set[int] = set()
         hit = markets_touched([stretch.touched for stretch in self._stretches])
         heard = markets_derived({stretch.touched.market_id for stretch in self._stretches if not stretch.late})
@@ -160,6 +164,7 @@ class Pipeline:
             if late or not past:
                 told |= woken
             del self._stretches[0]
+        crashpoint("price-woken")
         return told
 
     def _walk(self, market: Market, bar: Bar, received_ms: int | None, *, quiet: bool) -> None:

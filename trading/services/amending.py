@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from accounts.crashpoints import crashpoint
 from bots.models import BotInput
 from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
@@ -52,7 +53,9 @@ def amends_send(orders: Sequence[Order], venue: Venue) -> None:
     claimed = _in_time(mine)
     if not claimed:
         return
+    crashpoint("amend-claimed")
     reports = venue.amend([_amendment(order) for order in claimed])
+    crashpoint("amend-answered")
     executions_book(claimed[0].account, venue)
     reports_apply(claimed, reports, amended=True)
 

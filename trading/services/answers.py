@@ -13,6 +13,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.crashpoints import crashpoint
 from accounts.services import EventDraft, events_append
 from trading.core.ports import OrderReport
 from trading.core.rounding import fee_of, money, notional, plain, to_float
@@ -164,6 +165,7 @@ def order_close(order: Order, why: str, status: str, reason: str = "", at: datet
     ended = {"status": status, "reason": reason[:300], "closed_at": closed_at, "locked": Decimal(0)}
     if not ending.update(**ended, **dict.fromkeys(AMENDMENT), amend_sent_at=None):
         return False
+    crashpoint("order-closing")
     order.refresh_from_db(fields=["status", "reason", "filled_qty", "closed_at"])
     input_row(order.bot_id, Closed(order.slot, order.gen, why, to_float(order.filled_qty))).save()
     refused = status == Order.Status.REJECTED

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from accounts.crashpoints import crashpoint
 from accounts.services import EventDraft, events_append
 from bots.models import Bot, BotInput
 from risk.gate import judge
@@ -92,6 +93,7 @@ def decision_commit(lease: Lease, situation: Situation, decision: Decision) -> N
     verdict = verdict_of(situation, decision)
     with transaction.atomic():
         _runtime_advance(lease, situation, decision, denied=verdict.denied)
+        crashpoint("decision-begun")
         _inbox_mark(situation)
         _cancel(situation, verdict.plan)
         _unwanted(situation, decision)
@@ -104,6 +106,8 @@ def decision_commit(lease: Lease, situation: Situation, decision: Decision) -> N
         if not situation.runtime.number:
             _first_prices(situation)
         events_append(situation.bot.workspace_id, drafts)
+        crashpoint("decision-written")
+    crashpoint("decision-committed")
 
 
 def _intent(situation: Situation, wanted: Plan, slot: str, want: Want) -> Intent:

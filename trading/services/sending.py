@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts.crashpoints import crashpoint
 from bots.models import Bot, BotInput
 from trading.core.control import urgency
 from trading.core.errors import OutcomeUnknown, RateLimited, VenueUnavailable
@@ -65,11 +66,13 @@ def cancels_send(orders: Sequence[Order], venue: Venue) -> None:
     if not sent:
         return
     Order.objects.filter(pk__in=[order.pk for order in sent]).update(cancel_sent_at=timezone.now())
+    crashpoint("cancel-claimed")
     try:
         reports = venue.cancel([order.client_order_id for order in sent])
     except (VenueUnavailable, OutcomeUnknown):
         Order.objects.filter(pk__in=[order.pk for order in sent]).update(cancel_sent_at=None)
         raise
+    crashpoint("cancel-answered")
     executions_book(sent[0].account, venue)
     # "No such order" is no proof that there will be none: the send may be on its way. The reconciliation settles it.
     reports_apply(sent, [report for report in reports if report.exchange_order_id])
@@ -79,6 +82,7 @@ def _place(orders: Sequence[Order], venue: Venue) -> None:
     claimed = _in_time([order for order in orders if _claim(order)])
     if not claimed:
         return
+    crashpoint("send-claimed")
     try:
         reports = venue.place([request_of(order) for order in claimed])
     except RateLimited:
@@ -88,7 +92,9 @@ def _place(orders: Sequence[Order], venue: Venue) -> None:
     except (VenueUnavailable, OutcomeUnknown):
         _set_status(claimed, Order.Status.UNKNOWN)
         raise
+    crashpoint("send-answered")
     reports_apply(claimed, reports)
+    crashpoint("send-applied")
 
 
 def _in_time(claimed: Sequence[Order]) -> list[Order]:
