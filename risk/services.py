@@ -107,7 +107,7 @@ def halt_rearm_check(*, halt: Halt, by: User, password: str) -> None:
     cache.add(key, 0, GUESS_PAUSE_S)
     if cache.get(key, 0) >= GUESSES:
         text = f"Too many wrong passwords; try again in {GUESS_PAUSE_S // 60} minutes"
-        raise InvalidInput(text, field="password", code="too_many")
+        raise InvalidInput(text, field="password", code="too_many_tries")
     if not by.check_password(password):
         cache.incr(key)
         raise InvalidInput("That is not your password; enter the one you sign in with", field="password", code="wrong")
@@ -170,6 +170,7 @@ def limits_set(
     if faults:
         raise InvalidInputs(faults)
     wanted = {name: values.get(name) for name in FIELDS}
+    row: Limits
     row, _ = Limits.objects.select_for_update().get_or_create(workspace=workspace, account=account)
     before = {name: getattr(row, name) for name in FIELDS}
     if before != wanted:

@@ -23,9 +23,9 @@ def exposure_of(situation: Situation) -> dict[Place, Decimal]:
         found[alias, Side.BUY] = max(ZERO, one.qty) * one.last
         found[alias, Side.SELL] = max(ZERO, -one.qty) * one.last
     for order in situation.live:
-        alias = aliases.get(order.market_id)
-        if alias is not None and not order.reduce:
-            found[alias, Side(order.side)] += order_adds(order, situation.markets[alias].last)
+        name = aliases.get(order.market_id, "")
+        if name and not order.reduce:
+            found[name, Side(order.side)] += order_adds(order, situation.markets[name].last)
     return found
 
 

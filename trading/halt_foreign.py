@@ -42,7 +42,9 @@ def foreign_count(account: Account) -> Foreign:
 def foreign_cancel(halt_id: int) -> None:
     """Cancel the foreign orders of every account of a halt whose person chose it, and write down how far it is."""
     halt = Halt.objects.select_related("incident", "account").filter(pk=halt_id, rearmed_at=None, foreign=True).first()
-    for account in accounts_under(halt) if halt is not None else ():
+    if halt is None:
+        return
+    for account in accounts_under(halt):
         with contain(f"foreign orders of account {account.pk}"):
             _cancel(halt, account)
 
