@@ -273,6 +273,7 @@ CELERY_TASK_ROUTES = {
     "trading.markets": {"queue": "market"},
     "trading.equity": {"queue": "jobs"},
     "trading.health": {"queue": "jobs"},
+    "trading.ledger": {"queue": "jobs"},
     "trading.retention": {"queue": "jobs"},
     "trading.advise": {"queue": "advice"},
 }
@@ -290,6 +291,7 @@ _EVERY_S = {  # task: (how often, after how long it is too late)
     "markets": (30, 30),
     "missing_orders": (300, 300),
     "equity": (300, 300),
+    "ledger": (3600, 3600),
     "retention": (3600, 3600),
 }
 CELERY_BEAT_SCHEDULE = {

@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin_base import ReadOnlyAdmin, ReadOnlyInline
-from trading.models import AdviceAsk, Balance, Fill, Journal, LedgerEntry, Order, Position, Runtime
+from trading.models import (
+    AdviceAsk,
+    Balance,
+    Fill,
+    Hold,
+    JobRun,
+    Journal,
+    LedgerEntry,
+    Order,
+    Position,
+    ProcessSign,
+    Runtime,
+)
 
 
 @admin.register(Order)
@@ -69,3 +81,40 @@ class AdviceAskAdmin(ReadOnlyAdmin):
     search_fields = ("ask_id", "bot__name", "bot__public_id")
     list_select_related = ("bot",)
     ordering = ("-id",)
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    """A hold that waits for a person is lifted on its bot's page, where its owner sees what it is about."""
+
+    list_display = ("id", "workspace", "account", "bot", "cause", "reason", "needs_person", "since", "lifted_at")
+    list_filter = (("lifted_at", admin.EmptyFieldListFilter), "cause", "needs_person")
+    search_fields = ("ref", "reason", "bot__name", "bot__public_id", "account__name")
+    list_select_related = ("workspace", "account", "bot")
+    ordering = ("-id",)
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    list_display = ("name", "status", "started_at", "ended_at", "repairs", "did", "error")
+    list_filter = ("status", "name")
+    search_fields = ("error", "did")
+    ordering = ("-id",)
+
+
+@admin.register(ProcessSign)
+class ProcessSignAdmin(ReadOnlyAdmin):
+    list_display = (
+        "name",
+        "kind",
+        "queues",
+        "release",
+        "started_at",
+        "seen_at",
+        "worked_at",
+        "done",
+        "clock_offset_ms",
+    )
+    list_filter = ("kind",)
+    search_fields = ("name",)
+    ordering = ("kind", "-seen_at")

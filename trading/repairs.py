@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from exchanges.prices import quotes_get
 from trading.jobs import Run
 from trading.leases import LEASE
 from trading.models import JobRun, ProcessSign, Runtime
+from trading.services.clocks import clocks_check
 from trading.services.waking import TICKED
 from trading.signs import DEAD_S
 
@@ -37,12 +38,14 @@ def health_check(run: Run, now: datetime) -> None:
     ring(late)
     told = silent_tell(now)
     ended = jobs_end(now)
+    held = clocks_check(now)
     run.repairs = freed + len(late) + ended
     words = {
         "leases of the dead freed": freed,
         "late bots rung again": len(late),
         "owners told of a silent bot": told,
         "job runs closed whose process had died": ended,
+        "accounts held for a wrong clock": held,
     }
     run.did = "; ".join(f"{count} {what}" for what, count in words.items() if count)
 
@@ -105,11 +108,16 @@ def markets_check(run: Run, now: datetime) -> None:
 
 def markets_dark(now: datetime, older_ms: int = NO_PRICE_MS) -> list[Market]:
     """Return the markets of live bots whose newest price is too old or unknown."""
-    alive = Bot.objects.filter(not_replayed("account__"), status__in=TICKED)
-    markets = list(Market.objects.filter(pk__in=alive.values("market_id")))
+    markets = markets_live()
     quotes = quotes_get([market.pk for market in markets])
     oldest = int(now.timestamp() * 1000) - max(older_ms, settings.PRICE_MAX_AGE_MS)
     return [m for m in markets if (quote := quotes.get(m.pk)) is None or quote.received_ms < oldest]
+
+
+def markets_live() -> list[Market]:
+    """Return the markets of live bots."""
+    alive = Bot.objects.filter(not_replayed("account__"), status__in=TICKED)
+    return list(Market.objects.filter(pk__in=alive.values("market_id")))
 
 
 def _tell(bot_ids: Collection[int], kind: str, text: str, now: datetime) -> int:
@@ -130,8 +138,3 @@ def jobs_end(now: datetime) -> int:
     """Close the rows of job runs whose process died before they ended."""
     running = JobRun.objects.filter(status=JobRun.Status.RUNNING, started_at__lt=now - NEVER_ENDED)
     return running.update(status=JobRun.Status.FAILED, ended_at=now, error="its process ended before it did")
-
-
-def holders_dead(now: datetime) -> Iterable[ProcessSign]:
-    """Return the processes that are gone without having said goodbye."""
-    return ProcessSign.objects.filter(seen_at__lt=now - timedelta(seconds=DEAD_S)).order_by("-seen_at")

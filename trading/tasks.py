@@ -16,6 +16,7 @@ from trading.repairs import health_check, markets_check
 from trading.runtime import accounts_reconcile, orders_unknown_ask, run_due
 from trading.services.asking import advice_due, advice_ring
 from trading.services.equity import equity_snapshot
+from trading.services.ledger_check import ledger_check
 from trading.services.recovery import orders_in_doubt
 from trading.services.retention import rows_delete
 from trading.services.stopping import leftovers_release
@@ -108,3 +109,9 @@ def retention() -> None:
     with job("retention") as run:
         gone = rows_delete(WALL.now())
         run.did = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
+
+
+@shared_task(name="trading.ledger", ignore_result=True)
+def ledger() -> None:
+    with job("ledger") as run:
+        run.did = f"{ledger_check()} accounts agree"

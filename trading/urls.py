@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from trading import views, views_steer
+from trading import views, views_health, views_steer
 
 app_name = "trading"
 urlpatterns = [
+    path("ops/health/", views_health.operators, name="health"),
     path("accounts/open/", views.open_account, name="open-account"),
     path("bots/<uuid:public_id>/tell/<slug:kind>/", views_steer.tell, name="tell"),
     path("bots/<uuid:public_id>/tell/<slug:kind>/preview/", views_steer.tell_preview, name="tell-preview"),

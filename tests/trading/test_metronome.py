@@ -20,6 +20,7 @@ SECONDS = {
     "trading.markets": 30,
     "trading.missing_orders": 300,
     "trading.equity": 300,
+    "trading.ledger": 3600,
     "trading.retention": 3600,
 }
 

@@ -1,0 +1,25 @@
+"""The operators' page: how the installation fares, in one look."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET
+
+from accounts.middleware import WorkspaceRequest
+from trading.health import health
+
+
+@login_required
+@require_GET
+def operators(request: WorkspaceRequest) -> HttpResponse:
+    """Show it to the staff; the page asks for its moving part every 5 s."""
+    if not request.user.is_staff:
+        raise PermissionDenied("This page is for those who run the installation")
+    part = "trading/health.html#health" if request.htmx else "trading/health.html"  # type: ignore[attr-defined]
+    response = render(request, part, {"health": health()})
+    patch_vary_headers(response, ("HX-Request",))
+    return response
