@@ -12,8 +12,10 @@ from config.health import healthz
 api = [
     path("", include("accounts.api")),
     path("", include("exchanges.api")),
+    path("", include("risk.api")),
     path("", include("bots.api")),
     path("", include("trading.api")),
+    path("", include("trading.api_halts")),
 ]
 
 urlpatterns = [
@@ -29,6 +31,7 @@ urlpatterns = [
     ),
     path("set-password/<uidb64>/<token>/", SetPassword.as_view(), name="set-password"),
     path("", include("accounts.urls")),
+    path("", include("risk.urls")),
     path("", include("bots.urls")),
     path("", include("trading.urls")),
 ]

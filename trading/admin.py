@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin_base import ReadOnlyAdmin, ReadOnlyInline
+from trading import admin_halts  # noqa: F401  # registers itself
 from trading.models import (
     AdviceAsk,
     Balance,

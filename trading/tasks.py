@@ -10,12 +10,14 @@ from trading import heartbeat, signs
 from trading.advice import answer_next
 from trading.channel_layer import hint
 from trading.clock import WALL
+from trading.halt_foreign import foreign_cancel
 from trading.jobs import job, pulse
 from trading.monitors import limit_orders_check, missing_orders_check
 from trading.repairs import health_check, markets_check
 from trading.runtime import accounts_reconcile, orders_unknown_ask, run_due
 from trading.services.asking import advice_due, advice_ring
 from trading.services.equity import equity_snapshot
+from trading.services.halting import halts_carry_out
 from trading.services.ledger_check import ledger_check
 from trading.services.recovery import orders_in_doubt
 from trading.services.retention import rows_delete
@@ -39,6 +41,14 @@ def sweep() -> None:
         ring(bots_due(WALL.now()))
         with contain("advice"):
             ring(advice_due(WALL.now()))
+        with contain("halts"):
+            halts_carry_out()
+
+
+@shared_task(name="trading.halt_foreign", ignore_result=True)
+def halt_foreign(halt_id: int) -> None:
+    """Cancel orders that aren't ours, where the person at the kill switch chose it."""
+    foreign_cancel(halt_id)
         with contain("orders in doubt"):
             if orders_in_doubt(WALL.now()):
                 ask.apply_async(expires=ASK_EXPIRES_S, retry=False)

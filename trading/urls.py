@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trading import views, views_health, views_steer
+from trading import views, views_halt, views_health, views_steer
 
 app_name = "trading"
 urlpatterns = [
@@ -12,4 +12,7 @@ urlpatterns = [
     path("bots/<uuid:public_id>/tell/<slug:kind>/preview/", views_steer.tell_preview, name="tell-preview"),
     path("bots/<uuid:public_id>/close/", views_steer.close, name="close"),
     path("orders/<uuid:order_id>/cancel/", views_steer.cancel, name="cancel"),
+    path("kill/", views_halt.kill, name="kill"),
+    path("halts/<uuid:halt_id>/", views_halt.halt, name="halt"),
+    path("halts/<uuid:halt_id>/rearm/", views_halt.rearm_page, name="rearm"),
 ]
