@@ -43,15 +43,15 @@ def sweep() -> None:
             ring(advice_due(WALL.now()))
         with contain("halts"):
             halts_carry_out()
+        with contain("orders in doubt"):
+            if orders_in_doubt(WALL.now()):
+                ask.apply_async(expires=ASK_EXPIRES_S, retry=False)
 
 
 @shared_task(name="trading.halt_foreign", ignore_result=True)
 def halt_foreign(halt_id: int) -> None:
     """Cancel orders that aren't ours, where the person at the kill switch chose it."""
     foreign_cancel(halt_id)
-        with contain("orders in doubt"):
-            if orders_in_doubt(WALL.now()):
-                ask.apply_async(expires=ASK_EXPIRES_S, retry=False)
 
 
 @shared_task(name="trading.ask", ignore_result=True)
