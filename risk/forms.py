@@ -18,8 +18,8 @@ HELP = {
     "max_order": "What a single order may add, in the quote coin. Stops a slipped decimal point.",
     "max_position": "What a bot may hold on one market, its open orders included, in the quote coin.",
     "max_orders": "How many orders of one bot may be open at once.",
-    "max_deviation": "How far above the market a limit buy may stand, or a limit sell below it. Orders that rest on their "
-    "own side of the market are never refused for their distance.",
+    "max_deviation": "How far above the market a limit buy may stand, or a limit sell below it. Orders that rest on "
+    "their own side of the market are never refused for their distance.",
 }
 UNITS = {"max_deviation": "%", "max_orders": "orders"}
 

@@ -111,7 +111,7 @@ class HaltsView(WorkspaceListView):
     @extend_schema(operation_id="halts_set", request=HaltIn, responses={201: HaltOut}, tags=["risk"])
     @idempotent
     def post(self, request: Request) -> Response:
-        """Pull the kill switch; from this answer on nothing that adds risk is sent. Pulling it again changes nothing."""
+        """Pull the kill switch: from now on nothing that adds risk is sent. Pulling it again changes nothing."""
         given = body_of(HaltIn, request)
         target = self._target(given)
         wants = {name: given[name] for name in ("reason", "flatten", "foreign")}
@@ -152,7 +152,7 @@ class RearmView(WorkspaceView):
     def post(self, request: Request, halt_id: str) -> Response:
         """Re-arm, with the password of the person who does it: an owner, for the platform an operator.
 
-        Doing it again changes nothing. There is no Idempotency-Key here: a password is kept nowhere, not even as a hash.
+        Doing it again changes nothing. It takes no Idempotency-Key: a password is kept nowhere, not even as a hash.
         """
         halt = halt_get(self.workspace, halt_id)
         given = body_of(RearmIn, request)
