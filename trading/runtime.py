@@ -27,9 +27,11 @@ from trading.core.ports import Venue
 from trading.core.types import Decision
 from trading.halted import halts_on
 from trading.leases import Lease, lease_release, lease_renew, lease_take
-from trading.models import Journal, Order, Position, Runtime
+from trading.models import Hold, Journal, Order, Position, Runtime
 from trading.services.booking import executions_book
+from trading.services.comparing import account_compare
 from trading.services.decisions import LeaseLost, decision_commit
+from trading.services.doubts import HELD_AFTER, unknown_holds_settle, unreachable_hold
 from trading.services.funding import budget_allocate
 from trading.services.halting import halt_delayed, halt_step
 from trading.services.recovery import (
@@ -38,7 +40,6 @@ from trading.services.recovery import (
     account_ask,
     account_reconcile,
     orders_in_doubt,
-    unknown_hold,
 )
 from trading.services.sending import orders_send, orders_unsent
 from trading.services.stopping import WAIT_FOR_PRICE, bot_end, stop_step
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 ROUNDS = 20  # decisions in one tick before another bot gets its turn
 WAIT_FOR_VENUE = timedelta(seconds=5)
 ASK_AFTER_KEPT_S = 600
+FAILING_KEPT_S = 24 * 3600
 IN_PROCESS = {Account.Venue.PAPER}  # venues whose calls end with their caller: nothing of a dead one is on its way
 VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
     Account.Venue.PAPER: PaperVenue,
@@ -195,10 +197,24 @@ def accounts_reconcile(
         settled, needed = now - settle, lookups
         if dead_before is not None and account.venue in IN_PROCESS:
             settled, needed = max(settled, dead_before), 1
-        with contain(f"reconcile account {account.pk}"):
-            touched |= account_reconcile(account, venue_for(account), settled=settled, lookups=needed)
-            unknown_hold(account, now)
+        with contain(f"reconcile account {account.pk}") as outcome:
+            venue = venue_for(account)
+            touched |= account_reconcile(account, venue, settled=settled, lookups=needed)
+            account_compare(account, venue, now)
+        with contain(f"hold of account {account.pk}"):
+            _answered(account, now, failed=outcome.failed)
     return sorted(touched)
+
+
+def _answered(account: Account, now: datetime, *, failed: bool) -> None:
+    """Hold an account that hasn't been reconciled for a minute; it is let go with the next that goes well."""
+    key = f"reconcile-fails-since:{account.pk}"
+    if not failed:
+        cache.delete(key)
+        return
+    since: datetime = cache.get_or_set(key, now, FAILING_KEPT_S) or now
+    if now - since >= HELD_AFTER:
+        unreachable_hold(account, since)
 
 
 def orders_unknown_ask(now: datetime) -> list[int]:
@@ -211,7 +227,7 @@ def orders_unknown_ask(now: datetime) -> list[int]:
         account = Account.objects.get(pk=account_id)
         with contain(f"orders in doubt of account {account_id}"):
             touched |= _ask(account, order_ids, now)
-            unknown_hold(account, now)
+            unknown_holds_settle(account, now)
     return sorted(touched)
 
 
@@ -239,5 +255,6 @@ def _accounts_to_ask(*, everybody: bool) -> list[Account]:
         return list(accounts.filter(pk__in=Order.objects.values("account_id")))
     live = Order.objects.filter(status__in=Order.LIVE).values("account_id")
     alive = Bot.objects.filter(status__in=(*TICKED, Bot.Status.ERROR)).values("account_id")
-    held = Position.objects.exclude(qty=0).values("bot__account_id")
-    return list(accounts.filter(Q(pk__in=live) | Q(pk__in=alive) | Q(pk__in=held)))
+    holding = Position.objects.exclude(qty=0).values("bot__account_id")
+    held = Hold.objects.filter(lifted_at=None).values("account_id")
+    return list(accounts.filter(Q(pk__in=live) | Q(pk__in=alive) | Q(pk__in=holding) | Q(pk__in=held)))

@@ -142,7 +142,7 @@ def test_only_what_no_longer_stands_lifts_itself():
         hold(bot, ref=ref)
     hold(bot, ref="c", needs_person=True)
     hold(bot, cause="balance", ref="a")
-    assert holds_settle(bot.account, "fills", ["b"], "they agree") == 1
+    assert holds_settle(bot.account, {"fills": ["b"]}) == 1
     assert set(Hold.objects.filter(lifted_at=None).values_list("cause", "ref")) == {
         ("fills", "b"),
         ("fills", "c"),

@@ -27,7 +27,7 @@ from trading.models import Fill, Order, Position, Runtime
 from trading.runtime import _step, accounts_reconcile, venue_for
 from trading.services import sending
 from trading.services.funding import budget_allocate
-from trading.services.recovery import SETTLE
+from trading.services.recovery import LOOKUPS, SETTLE
 from trading.streams import BEGAN, recover
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,7 +114,8 @@ class Asleep(PaperVenue):
         bot = Order.objects.get(client_order_id=orders[0].client_order_id).bot
         for order in Order.objects.filter(bot=bot, status=Order.Status.SENDING):
             Order.objects.filter(pk=order.pk).update(sent_at=order.sent_at - self.LONG)
-        accounts_reconcile()
+        for _ in range(LOOKUPS):
+            accounts_reconcile()
         sending.orders_send(Bot.objects.get(pk=bot.pk), PaperVenue(bot.account))
         ago_ms = int(self.LONG.total_seconds() * 1000)
         return super().place([replace(one, valid_until_ms=one.valid_until_ms - ago_ms) for one in orders])

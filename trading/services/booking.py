@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Account
 from accounts.services import EventDraft, events_append
 from bots.models import BotInput
+from trading.attempts import by_earlier_attempt
 from trading.core.accounting import Holding
 from trading.core.ids import LIQUIDATION, is_ours
 from trading.core.ports import Execution, FundingPayment, Venue
@@ -19,6 +20,7 @@ from trading.core.types import Closed, Filled, Kind, Side, Want
 from trading.inbox import input_row, want_json
 from trading.models import Fill, Order, Position, VenueCursor
 from trading.services.equity import equity_point_add
+from trading.services.foreign import foreign_event, foreign_hold
 from trading.services.ledger import Leg, post
 from trading.situation import MAIN, markets_of
 from trading.worth import margin_after
@@ -56,7 +58,8 @@ def _book_batch(account: Account, executions: Sequence[Execution]) -> set[int]:
         if execution.liquidation:
             order = _liquidation_order(account, execution)
         if order is None:
-            events.append(_foreign(execution))
+            events.append(foreign_event(execution))
+            foreign_hold(account, execution)
             continue
         _book_one(account, order, execution, inputs, events)
     BotInput.objects.bulk_create(inputs)
@@ -70,7 +73,13 @@ def _orders_lock(account: Account, client_order_ids: set[str]) -> dict[str, Orde
     """Lock the orders and nothing beside them: whoever writes about the same bot or market need not wait."""
     locked = Order.objects.select_for_update(of=("self",), no_key=True).filter(account=account)
     found = locked.filter(client_order_id__in=client_order_ids).select_related("bot__market", "market").order_by("id")
-    return {order.client_order_id: order for order in found}
+    orders = {order.client_order_id: order for order in found}
+    lost = [name for name in client_order_ids if name not in orders and is_ours(name)]
+    earlier = {name: order.pk for name, order in by_earlier_attempt(account, lost).items()}
+    again = {order.pk: order for order in orders.values()}
+    missing = locked.filter(pk__in=[pk for pk in earlier.values() if pk not in again])
+    again |= {order.pk: order for order in missing.select_related("bot__market", "market").order_by("id")}
+    return orders | {name: again[pk] for name, pk in earlier.items()}
 
 
 def _liquidation_order(account: Account, execution: Execution) -> Order | None:
@@ -105,14 +114,6 @@ def _liquidation_order(account: Account, execution: Execution) -> Order | None:
         reason="liquidated by the venue",
         wanted=False,
     )
-
-
-def _foreign(execution: Execution) -> EventDraft:
-    """An execution that no order of ours explains is told, and changes nothing in our books."""
-    lost = is_ours(execution.client_order_id)
-    text = f"{execution.side} {plain(execution.qty)} {execution.symbol} at {plain(execution.price)} was traded by "
-    text += "an order of ours that this database doesn't know" if lost else "an order that isn't ours"
-    return EventDraft("fill.foreign", text, "error" if lost else "warning", None, {"exec_id": execution.exec_id})
 
 
 def _book_one(
@@ -150,10 +151,11 @@ def _book_one(
         ref=f"fill:{order.market_id}:{execution.exec_id}",
         legs=_legs(order, execution, realised),
     )
+    late = not order.is_live
     _order_fill(order, execution)
     equity_point_add(order.bot, position, execution.ts_ms, execution.price)
     inputs += [input_row(order.bot_id, value) for value in _inputs(order, execution)]
-    events.append(_event(order, fill))
+    events.append(_event(order, fill, late=late))
 
 
 def funding_book(account: Account, venue: Venue) -> None:
@@ -270,9 +272,10 @@ def _inputs(order: Order, execution: Execution) -> list[Filled | Closed]:
     return values
 
 
-def _event(order: Order, fill: Fill) -> EventDraft:
+def _event(order: Order, fill: Fill, *, late: bool) -> EventDraft:
     verb = "Bought" if fill.side == Side.BUY else "Sold"
     text = f"{verb} {plain(fill.qty)} {order.market.base} at {plain(fill.price)} {order.market.quote}"
+    text += ", after its order had ended" if late else ""
     data = {
         "slot": order.slot,
         "side": fill.side,
@@ -284,4 +287,4 @@ def _event(order: Order, fill: Fill) -> EventDraft:
         "market": order.market.symbol,
         "ts_ms": fill.ts_ms,
     }
-    return EventDraft("fill", text, "success", order.bot.public_id, data)
+    return EventDraft("fill", text, "warning" if late else "success", order.bot.public_id, data)

@@ -6,7 +6,7 @@ person. What is held is checked where an order is judged (the gate) and again wh
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -21,6 +21,13 @@ from trading.inbox import input_row
 from trading.models import Hold
 
 REASON_MAX = 300
+SETTLED = {
+    Hold.Cause.UNKNOWN_ORDER: "it is known what became of the order",
+    Hold.Cause.FILLS: "all fills of the order are booked",
+    Hold.Cause.FOREIGN: "the order is no longer open",
+    Hold.Cause.BALANCE: "the venue has what our books say",
+    Hold.Cause.RECONCILE: "the venue answers again",
+}
 AWAKE = (Bot.Status.RUNNING, Bot.Status.PAUSED)
 
 
@@ -81,11 +88,14 @@ def hold_lift_by(*, hold: Hold, by: User) -> None:
         raise InvalidInput("This hold was lifted already", field="hold", code="already_lifted")
 
 
-def holds_settle(account: Account, cause: str, standing: Collection[str], why: str) -> int:
-    """Lift the holds of a cause whose matter isn't among those that still stand; returns how many."""
-    settled = Hold.objects.filter(account=account, cause=cause, needs_person=False, lifted_at=None)
-    rows = settled.exclude(ref__in=list(standing)).select_related("account", "bot")
-    return sum(hold_lift(hold=hold, why=why) for hold in rows)
+def holds_settle(account: Account, standing: Mapping[str, Collection[str]]) -> int:
+    """Lift the holds whose matter isn't among those that still stand, by cause; returns how many.
+
+    Causes that aren't named stay as they are, and so does what waits for a person.
+    """
+    held = Hold.objects.filter(account=account, cause__in=list(standing), needs_person=False, lifted_at=None)
+    gone = [hold for hold in held.select_related("account", "bot") if hold.ref not in standing[hold.cause]]
+    return sum(hold_lift(hold=hold, why=SETTLED[hold.cause]) for hold in gone)
 
 
 def _tell(account: Account, bot: Bot | None, kind: str, text: str, level: str, cause: str, ref: str) -> None:

@@ -16,19 +16,17 @@ from bots.models import Bot
 from bots.selectors import not_replayed
 from trading.core.ports import Venue
 from trading.ids import order_id
-from trading.models import Hold, Order
-from trading.services.answers import order_close, order_words, reports_apply
+from trading.models import Order
+from trading.services.answers import order_close, reports_apply
 from trading.services.booking import executions_book, funding_book
 from trading.services.claims import VALID
-from trading.services.holds import hold_set, holds_settle
+from trading.services.doubts import IN_DOUBT, fills_hold
 from trading.services.sending import cancels_send
 
 SETTLE = timedelta(seconds=25)  # a send younger than this may be on its way; a busy database holds one for 20 s
 LOOKUPS = 3  # answers without the order that "never placed" takes at least
 ASK_AT_S = (1, 4, 10, 20, 26, 35, 45, 60)  # after an outcome became unknown; and then again and again:
 ASK_EVERY_S = 30
-HELD_AFTER = timedelta(seconds=60)
-IN_DOUBT = (Order.Status.SENDING, Order.Status.UNKNOWN)
 MOST_AT_ONCE = 500
 
 
@@ -63,6 +61,7 @@ def orders_ask(
     touched = executions_book(account, venue)  # whatever filled between the two questions
     known = {report.client_order_id for report in reports}
     reports_apply(asked, reports, settled=settled)
+    fills_hold(account, asked, reports)
     found = [order.pk for order in asked if order.client_order_id in known and order.lookups]
     Order.objects.filter(pk__in=found).update(lookups=0)
     for order in asked:
@@ -158,25 +157,3 @@ def account_ask(account: Account, venue: Venue, order_ids: Sequence[int], *, set
     touched = executions_book(account, venue) if asked else set()
     touched |= orders_ask(account, venue, asked, settled=settled)
     return touched | {order.bot_id for order in asked}
-
-
-def unknown_hold(account: Account, now: datetime) -> None:
-    """Hold the bots whose orders have been in doubt for too long, and let go those whose orders no longer are."""
-    doubtful = Order.objects.filter(account=account, status__in=IN_DOUBT).select_related("market", "bot__account")
-    standing = []
-    for order in doubtful.order_by("id"):
-        since = order.unknown_at or order.sent_at
-        if since is None or now - since < HELD_AFTER:
-            continue
-        standing.append(order.client_order_id)
-        hold_set(
-            account=account,
-            bot=order.bot,
-            cause=Hold.Cause.UNKNOWN_ORDER,
-            ref=order.client_order_id,
-            reason=f"Nobody knows yet whether the {order_words(order)} was placed: the venue was sent it at "
-            f"{since:%H:%M:%S} UTC and doesn't say what became of it. Until it does, the bot places nothing that adds "
-            "risk; it still cancels and closes. If it lasts, look for the order on the venue's own page",
-            now=now,
-        )
-    holds_settle(account, Hold.Cause.UNKNOWN_ORDER, standing, "it is known what became of the order")
