@@ -269,7 +269,6 @@ CELERY_TASK_ROUTES = {
     "trading.ask": {"queue": "orders"},
     "trading.halt_foreign": {"queue": "orders"},
     "trading.reconcile": {"queue": "orders"},
-    "trading.halt_foreign": {"queue": "orders"},
     "trading.limit_orders": {"queue": "orders"},
     "trading.missing_orders": {"queue": "orders"},
     "trading.markets": {"queue": "market"},
