@@ -15,7 +15,7 @@ from accounts.api_base import WorkspaceListView, WorkspaceView
 from accounts.api_input import AmountField, ListQuery, StrictSerializer, body_of
 from accounts.idempotency import idempotent
 from accounts.selectors import account_get
-from risk.models import Incident, Limits
+from risk.models import Incident
 from risk.selectors import incident_get, incidents_of, limits_get, limits_of
 from risk.services import FIELDS, limits_set
 
@@ -39,7 +39,7 @@ class IncidentQuery(ListQuery):
     open = serializers.BooleanField(required=False, allow_null=True, default=None, help_text="Only open or closed ones")
 
 
-class LimitsOut(serializers.Serializer[Limits]):
+class LimitsOut(serializers.Serializer[Any]):
     account = serializers.UUIDField(
         source="account.public_id", allow_null=True, default=None, help_text="null: workspace"
     )
