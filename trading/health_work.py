@@ -29,7 +29,7 @@ def sweep_check(now: datetime) -> Check:
     age_s = (now - last.ended_at).total_seconds()
     if age_s > SWEEP_LATE_S:
         return Check("Sweep", BAD, f"the last one ended {age_s:.0f} s ago", "See whether beat and a worker run.")
-    return Check("Sweep", OK, f"the last one that was told ended {max(age_s, 0):.0f} s ago")
+    return Check("Sweep", OK, f"it runs each second, and said so {max(age_s, 0):.0f} s ago")
 
 
 def due_check(now: datetime) -> Check:
@@ -49,6 +49,8 @@ def prices_check(now: datetime) -> Check:
         names = ", ".join(str(market) for market in dark[:5])
         todo = "See the log of the streams. Bots on these markets add no risk until prices come again."
         return Check("Prices", BAD, f"none of now for {len(dark)} of {len(markets)} markets: {names}", todo)
+    if not markets:
+        return Check("Prices", OK, "no bot waits for any")
     quotes = quotes_get([market.pk for market in markets])
     oldest = max((now.timestamp() * 1000 - quote.received_ms for quote in quotes.values()), default=None)
     age = f", the oldest {max(oldest, 0) / 1000:.1f} s old" if oldest is not None else ""
@@ -107,7 +109,7 @@ def jobs_last(now: datetime) -> list[Job]:
         schedule: Any = entry["schedule"]
         every: timedelta = schedule.run_every
         last = JobRun.objects.filter(name=name).order_by("-started_at").first()
-        found.append(Job(name, *job_state(last, every, now)))
+        found.append(Job(name.replace("_", " "), *job_state(last, every, now)))
     return found
 
 
