@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.core.cache import cache
 from django.db import InterfaceError, OperationalError
@@ -20,7 +21,9 @@ from bots.models import Bot, BotInput
 from bots.selectors import not_replayed
 from bots.services import bot_failed
 from exchanges.paper import PaperVenue
+from exchanges.selectors import REPLAY
 from exchanges.paper_process import process_venue
+from trading import metrics
 from trading.clock import WALL, CandleClock, Clock
 from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueError
 from trading.core.ports import Venue
@@ -60,7 +63,8 @@ VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
 
 def venue_for(account: Account) -> Venue:
     """Return the port to an account's venue."""
-    return VENUES[account.venue](account)
+    venue = VENUES[account.venue](account)
+    return venue if account.feed.startswith(REPLAY) else cast(Venue, metrics.Measured(venue, account.venue))
 
 
 def run_due(clock: Clock = WALL, bot_ids: Sequence[int] | None = None) -> int:
@@ -74,6 +78,7 @@ def tick(bot_id: int, clock: Clock = WALL) -> bool:
     if lease is None:
         return False
     with contain(f"bot {bot_id}") as outcome:
+        metrics.count("ticks")
         _run(lease, clock)
     if outcome.error is not None:
         _failed(lease, outcome.error)
@@ -96,7 +101,7 @@ def _failed(lease: Lease, error: Exception) -> None:
 
 
 def _run(lease: Lease, clock: Clock) -> None:
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         bot = Bot.objects.select_related("market", "account").get(pk=lease.bot_id)
         runtime = Runtime.objects.get(bot=bot)
         work = _has_work(bot, runtime, clock)
@@ -106,13 +111,15 @@ def _run(lease: Lease, clock: Clock) -> None:
         if not ticked or not (work or unsent) or not lease_renew(lease):
             return
         venue = venue_for(bot.account)
+        if not turn:
+            _late(runtime, clock)
         try:
             if halt is not None and bot.status != Bot.Status.STOPPING:
                 if not halt_step(lease, bot, halt):
                     return
             elif work and not _step(lease, bot, runtime, clock):
                 return
-            if orders_send(bot, venue):
+            if orders_send(bot, venue, lease):
                 executions_book(bot.account, venue)
         except LeaseLost:
             log.info("bot %s: lease lost, another worker goes on", bot.pk)
@@ -123,6 +130,11 @@ def _run(lease: Lease, clock: Clock) -> None:
                 halt_delayed(bot, error)
             _wait(lease, clock, _pause(error))
             return
+
+
+def _late(runtime: Runtime, clock: Clock) -> None:
+    if runtime.due_at is not None and not isinstance(clock, CandleClock):
+        metrics.observe("tick_late_seconds", max(0.0, (clock.now() - runtime.due_at).total_seconds()))
 
 
 def _has_work(bot: Bot, runtime: Runtime, clock: Clock) -> bool:
@@ -148,6 +160,7 @@ def _step(lease: Lease, bot: Bot, runtime: Runtime, clock: Clock) -> bool:
     situation.simulated = isinstance(clock, CandleClock)
     decision = _decide(situation)
     decision_commit(lease, situation, decision)
+    metrics.count("decisions")
     wakes_check(situation, decision)
     if decision.finish:
         Runtime.objects.filter(bot=bot, lease_token=lease.token).update(due_at=clock.now())

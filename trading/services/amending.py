@@ -19,10 +19,11 @@ from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
 from trading.halted import halts_on
 from trading.held import unheld
+from trading.leases import Lease
 from trading.models import Order
 from trading.services.answers import reports_apply
 from trading.services.booking import executions_book
-from trading.services.claims import ENGINE, VALID, trading_statuses, valid_until_ms
+from trading.services.claims import ENGINE, VALID, fenced, trading_statuses, valid_until_ms
 
 KEPT_BACK = timedelta(seconds=1)  # what may not be sent now is looked at again after that
 
@@ -35,7 +36,7 @@ def amends_unsent() -> Q:
     return arrived & due & Q(cancel_why="", amend_qty__isnull=False, status=Order.Status.WORKING)
 
 
-def amends_send(orders: Sequence[Order], venue: Venue) -> None:
+def amends_send(orders: Sequence[Order], venue: Venue, lease: Lease | None = None) -> None:
     """Amend working orders. The new numbers are absolute, so an answer that is lost may be asked for again.
 
     One that was decided before a fill that nobody has looked at yet is left: the next decision says it anew. So is one
@@ -47,7 +48,7 @@ def amends_send(orders: Sequence[Order], venue: Venue) -> None:
     asked = Order.objects.filter(~Exists(unseen), pk__in=[order.pk for order in orders])
     fresh = list(asked.select_related("market", "bot", "account"))
     fresh.sort(key=lambda order: urgency(order.slot, order.kind))  # as decided: an amendment takes a new place
-    mine = [order for order in fresh if _may_change(order) and _claim(order)]
+    mine = [order for order in fresh if _may_change(order) and _claim(order, lease)]
     kept_back = [order.pk for order in fresh if order not in mine]
     Order.objects.filter(amends_unsent(), pk__in=kept_back).update(amend_after=timezone.now() + KEPT_BACK)
     claimed = _in_time(mine)
@@ -60,10 +61,11 @@ def amends_send(orders: Sequence[Order], venue: Venue) -> None:
     reports_apply(claimed, reports, amended=True)
 
 
-def _claim(order: Order) -> bool:
+def _claim(order: Order, lease: Lease | None) -> bool:
     """Compare and set: it is still what is wanted, and no other one is on its way."""
     wanted = Order.objects.filter(
         amends_unsent(),
+        fenced(lease),
         pk=order.pk,
         amend_qty=order.amend_qty,
         amend_price=order.amend_price,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef, Q
+
 from bots.models import Bot
-from trading.models import Order
+from trading.leases import Lease
+from trading.models import Order, Runtime
 
 VALID = timedelta(seconds=10)  # of a send from its claim on; well below recovery.SETTLE, when it counts as lost
 ENGINE = "engine:"  # slots of the engine itself, which act while the strategy may not
@@ -14,6 +17,13 @@ ENGINE = "engine:"  # slots of the engine itself, which act while the strategy m
 def trading_statuses(order: Order) -> tuple[str, ...]:
     """Return the statuses of a bot in which this order of it may go out."""
     return (Bot.Status.RUNNING, Bot.Status.PAUSED) if order.reduce else (Bot.Status.RUNNING,)
+
+
+def fenced(lease: Lease | None) -> Q:
+    """Select the orders of a bot that this lease still holds; all of them where nobody needs one."""
+    if lease is None:
+        return Q()
+    return Q(Exists(Runtime.objects.filter(bot=OuterRef("bot_id"), lease_token=lease.token)))
 
 
 def valid_until_ms(claimed_at: datetime | None) -> int | None:

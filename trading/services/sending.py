@@ -23,11 +23,12 @@ from trading.core.types import Kind, Side, Tif
 from trading.halted import halts_on
 from trading.held import unheld
 from trading.inbox import want_value
+from trading.leases import Lease
 from trading.models import Order
 from trading.services.amending import amends_send, amends_unsent
 from trading.services.answers import order_close, reports_apply
 from trading.services.booking import executions_book
-from trading.services.claims import ENGINE, VALID, trading_statuses, valid_until_ms
+from trading.services.claims import ENGINE, VALID, fenced, trading_statuses, valid_until_ms
 
 
 def orders_unsent() -> QuerySet[Order]:
@@ -39,15 +40,18 @@ def orders_unsent() -> QuerySet[Order]:
     return Order.objects.filter((Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
 
 
-def orders_send(bot: Bot, venue: Venue) -> bool:
-    """Bring the venue's book to what stands in the database for this bot; returns False when they agree already."""
+def orders_send(bot: Bot, venue: Venue, lease: Lease | None = None) -> bool:
+    """Bring the venue's book to what stands in the database for this bot; returns False when they agree already.
+
+    With the lease under which that is done, nothing is placed or changed any more once somebody else has taken it.
+    """
     waiting = list(orders_unsent().filter(bot=bot).select_related("market", "bot", "account"))
     waiting.sort(key=_line)
     cancels_send([order for order in waiting if order.cancel_why], venue)
-    amends_send([o for o in waiting if not o.cancel_why and o.status == Order.Status.WORKING], venue)
+    amends_send([o for o in waiting if not o.cancel_why and o.status == Order.Status.WORKING], venue, lease)
     planned = [o for o in waiting if not o.cancel_why and o.status == Order.Status.PLANNED]
-    _place([order for order in planned if order.reduce], venue)
-    _place([order for order in planned if not order.reduce], venue)
+    _place([order for order in planned if order.reduce], venue, lease)
+    _place([order for order in planned if not order.reduce], venue, lease)
     return bool(waiting)
 
 
@@ -78,8 +82,8 @@ def cancels_send(orders: Sequence[Order], venue: Venue) -> None:
     reports_apply(sent, [report for report in reports if report.exchange_order_id])
 
 
-def _place(orders: Sequence[Order], venue: Venue) -> None:
-    claimed = _in_time([order for order in orders if _claim(order)])
+def _place(orders: Sequence[Order], venue: Venue, lease: Lease | None) -> None:
+    claimed = _in_time([order for order in orders if _claim(order, lease)])
     if not claimed:
         return
     crashpoint("send-claimed")
@@ -114,7 +118,7 @@ def _set_status(orders: Iterable[Order], status: str) -> None:
     sending.filter(status=Order.Status.SENDING).update(status=status, unknown_at=since)
 
 
-def _claim(order: Order) -> bool:
+def _claim(order: Order, lease: Lease | None = None) -> bool:
     """Compare and set: still planned, the bot may still trade, and no fill came that the decision didn't see.
 
     What adds risk isn't sent while a hold stands, whoever set it and however long ago this was decided.
@@ -122,7 +126,12 @@ def _claim(order: Order) -> bool:
     No join: with one, PostgreSQL would not look again at a status that another sender has changed meanwhile.
     """
     claim = Order.objects.filter(
-        unheld(), pk=order.pk, client_order_id=order.client_order_id, status=Order.Status.PLANNED, cancel_why=""
+        unheld(),
+        fenced(lease),
+        pk=order.pk,
+        client_order_id=order.client_order_id,
+        status=Order.Status.PLANNED,
+        cancel_why="",
     )
     if not order.slot.startswith(ENGINE):
         claim = claim.filter(Exists(Bot.objects.filter(pk=OuterRef("bot_id"), status__in=trading_statuses(order))))
