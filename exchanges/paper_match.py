@@ -6,12 +6,12 @@ in lock-step and stops at each event (`exchanges.paper_lockstep`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from exchanges.models import Market, PaperOrder, PaperPosition
 from exchanges.paper_books import EVERYWHERE, Books, lock_accounts
@@ -35,6 +35,7 @@ from trading.core.types import Bar, Kind, Side
 
 __all__ = [
     "WHOLE",
+    "Reach",
     "Terms",
     "Walked",
     "expire",
@@ -46,6 +47,7 @@ __all__ = [
     "watch_position",
 ]
 
+MARKETS_A_QUERY = 50
 _ACCOUNTS_AT_ONCE = 200
 _CANCELLED = PaperOrder.Status.CANCELLED
 _TRAILS = "orders"
@@ -156,12 +158,41 @@ def _close_reducing(books: Books, path: Path, account_id: int, market: Market, r
 # --- live -----------------------------------------------------------------------------------------------------------
 
 
-def markets_waiting(market_ids: Collection[int]) -> set[int]:
-    """Return those of these markets that `walk` has anything to do in, whatever the price: with orders or positions."""
-    working = PaperOrder.objects.filter(market=OuterRef("pk"), status=PaperOrder.Status.WORKING)
-    held = PaperPosition.objects.filter(Q(below__isnull=False) | Q(above__isnull=False), market=OuterRef("pk"))
-    markets = Market.objects.filter(Exists(working) | Exists(held), pk__in=market_ids)
-    return set(markets.values_list("pk", flat=True))
+class Reach(NamedTuple):
+    """How far prices reach: their extremes, and the open time of the last of their bars."""
+
+    low: float
+    high: float
+    until_ms: int
+
+    def with_bar(self, bar: Bar) -> Reach:
+        return Reach(min(self.low, bar.low), max(self.high, bar.high), max(self.until_ms, bar.ts_ms))
+
+
+ANY_PRICE = Reach(float("-inf"), float("inf"), 1 << 62)
+
+
+def markets_waiting(market_ids: Collection[int], reach: Mapping[int, Reach] | None = None) -> set[int]:
+    """Return those of these markets that `walk` has anything to do in: with orders in `reach`, or with positions.
+
+    Where no reach is given any price counts. One query over the index for up to MARKETS_A_QUERY markets.
+    """
+    ids = list(market_ids)
+    held = PaperPosition.objects.filter(Q(below__isnull=False) | Q(above__isnull=False), market__in=ids)
+    found = set(held.values_list("market_id", flat=True).distinct()) if ids else set()
+    for begin in range(0, len(ids), MARKETS_A_QUERY):
+        part = ids[begin : begin + MARKETS_A_QUERY]
+        met = Q(*(_met(pk, (reach or {}).get(pk, ANY_PRICE)) for pk in part), _connector=Q.OR)
+        working = PaperOrder.objects.filter(met, status=PaperOrder.Status.WORKING)
+        found.update(working.values_list("market_id", flat=True).distinct())
+    return found
+
+
+def _met(market_id: int, reach: Reach) -> Q:
+    if reach is ANY_PRICE:
+        return Q(market_id=market_id)
+    at_price = Q(below__gte=reach.low) | Q(above__lte=reach.high)
+    return Q(market_id=market_id) & (at_price | Q(expires_ms__lte=reach.until_ms))
 
 
 def walk(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Protocol
@@ -22,6 +22,7 @@ from exchanges.conflation import Piece
 from exchanges.demo import wall_now_ms
 from exchanges.feed_thread import FeedThread
 from exchanges.models import Market
+from exchanges.paper_match import Reach
 from exchanges.selectors import candles_stored_until
 from exchanges.services import candles_save
 from exchanges.sources import Stream, stream_for
@@ -54,10 +55,11 @@ class Streams:
         streams: Sequence[Stream],
         on_bar: OnBar,
         beat: Callable[[str], object],
-        before: Callable[[set[int]], object] = lambda market_ids: None,
+        before: Callable[[set[int], Mapping[int, Reach]], object] = lambda market_ids, reach: None,
         after: Callable[[], object] = lambda: None,
     ) -> None:
-        """`before` is told the markets of all that has just come, before the first of it is handed on.
+        """`before` is told the markets of all that has just come, and how far the prices of each reach, before the
+        first of it is handed on.
 
         `after` is called when all prices of one minute have been handed on; should it fail, it is called again.
         """
@@ -90,10 +92,13 @@ class Streams:
         """Hand on what has come; returns how many pieces that were. A market that fails waits, the others go on."""
         come = [(stream, piece) for stream in self.streams for piece in stream.conflator.take()]
         come.sort(key=lambda one: one[1].minute_ms)
-        market_ids = {stream.markets[piece.symbol].pk for stream, piece in come}
-        if market_ids:
+        reach: dict[int, Reach] = {}
+        for stream, piece in come:
+            market_id, bar = stream.markets[piece.symbol].pk, piece.bar
+            reach[market_id] = reach.get(market_id, Reach(bar.low, bar.high, bar.ts_ms)).with_bar(bar)
+        if reach:
             with contain("prices that have come"):
-                self._before(market_ids)
+                self._before(set(reach), reach)
         waiting = {id(stream): stream.waiting(time.monotonic()) for stream in self.streams}
         kept: dict[int, list[Piece]] = {}
         count = 0

@@ -36,6 +36,8 @@ def do_call(account: Account, name: str, body: bytes) -> bytes:
         raise Refused(400, "malformed", str(error)) from error
     except InvalidInput as error:
         raise Refused(400, "invalid", error.message) from error
+    except ArithmeticError as error:  # rolled back
+        raise Refused(400, "malformed", "a number is beyond all measure") from error
     except OutcomeUnknown as error:
         raise Refused(409, "expired", str(error)) from error
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db.models import Max
 
 from exchanges.demo import wall_now_ms
 from exchanges.models import Market, PaperLog
-from exchanges.paper_match import Walked, markets_waiting, walk
+from exchanges.paper_match import Reach, Walked, markets_waiting, walk
 from exchanges.prices import past_put, quote_put
 from exchanges.trails import Trails
 from trading.core.types import Bar
@@ -69,10 +69,10 @@ class Walker:
         self._quiet: set[int] = set()
         self._turn = threading.Lock()
 
-    def before(self, market_ids: set[int]) -> None:
+    def before(self, market_ids: set[int], reach: Mapping[int, Reach] | None = None) -> None:
         """Look once in which of these markets nothing waits: what is ordered from now on is newer than their prices."""
         self._quiet = set()
-        self._quiet = market_ids - markets_waiting(market_ids)
+        self._quiet = market_ids - markets_waiting(market_ids, reach)
 
     def on_bar(self, market: Market, bar: Bar, closed: Sequence[Bar], *, received_ms: int, catching_up: bool) -> None:
         quiet = market.pk in self._quiet

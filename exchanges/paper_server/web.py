@@ -22,7 +22,7 @@ from django.db import close_old_connections, connections
 from accounts.containment import contain
 from exchanges.adapters.paperwire import parse
 from exchanges.adapters.paperwire.sign import KEY
-from exchanges.demo import clock_text
+from exchanges.demo import clock_text, wall_now_ms
 from exchanges.models import Market, PaperLog
 from exchanges.paper_server.calls import do_call, without_young
 from exchanges.paper_server.control import Control
@@ -131,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
         site, url = self.server.site, urlsplit(self.path)
         match url.path:
             case "/health":
-                return Answer(200, b'{"status":"ok"}')
+                return Answer(200, json.dumps({"status": "ok", "now_ms": wall_now_ms()}).encode())
             case "/clock":
                 return Answer(200, _clock())
             case "/markets":

@@ -245,6 +245,13 @@ def test_a_deposit_is_made_once_for_each_id(account):
         account.venue.deposit("less", "USDT", Decimal(-1))
 
 
+@pytest.mark.parametrize("values", [{"qty": "1e999999"}, {"qty": "1", "max_quote": Decimal("1e999999")}])
+def test_a_number_beyond_all_measure_is_refused_before_anything_is_done(account, values):
+    with pytest.raises(VenueUnavailable, match="beyond all measure"):
+        account.venue.place([ORDER, request("b", "buy", price="99", **values)])
+    assert account.ids() == []
+
+
 def test_somebody_elses_order_is_seen_and_bears_its_own_id(account):
     answer = account.process.act(
         account.key, "place", [{"client_order_id": "by-hand", "symbol": SPOT, "side": "buy", "kind": "limit",
