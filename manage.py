@@ -14,6 +14,8 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    import config.celery  # noqa: F401  (whatever a command rings goes to our broker)
+
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as fault:  # a person's mistake in the environment, not ours

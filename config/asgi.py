@@ -10,6 +10,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 
+import config.celery  # noqa: E402, F401  (without it the doorbell of a web process would ring at nobody's broker)
 from config.web import Signed  # noqa: E402  (models must be loaded first)
 from trading.routing import websocket_urlpatterns  # noqa: E402
 
