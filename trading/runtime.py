@@ -16,13 +16,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.containment import contain
+from accounts.installation import blocked_reason
 from accounts.models import Account
 from bots.models import Bot, BotInput
 from bots.selectors import not_replayed
 from bots.services import bot_failed
 from exchanges.paper import PaperVenue
-from exchanges.selectors import REPLAY
 from exchanges.paper_process import process_venue
+from exchanges.selectors import REPLAY
 from trading import metrics
 from trading.clock import WALL, CandleClock, Clock
 from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueError
@@ -31,6 +32,7 @@ from trading.core.types import Decision
 from trading.halted import halts_on
 from trading.leases import Lease, lease_release, lease_renew, lease_take
 from trading.models import Hold, Journal, Order, Position, Runtime
+from trading.read_only_venue import ReadOnlyVenue
 from trading.services.booking import executions_book
 from trading.services.comparing import account_compare
 from trading.services.decisions import LeaseLost, decision_commit
@@ -62,8 +64,10 @@ VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
 
 
 def venue_for(account: Account) -> Venue:
-    """Return the port to an account's venue."""
-    venue = VENUES[account.venue](account)
+    """Return the port to an account's venue; in a copied database one that changes nothing there."""
+    venue, blocked = VENUES[account.venue](account), blocked_reason()
+    if blocked:
+        return ReadOnlyVenue(venue, blocked)
     return venue if account.feed.startswith(REPLAY) else cast(Venue, metrics.Measured(venue, account.venue))
 
 

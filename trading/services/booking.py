@@ -18,6 +18,7 @@ from trading.core.ports import Execution, FundingPayment, Venue
 from trading.core.rounding import money, notional, plain, to_float
 from trading.core.types import Closed, Filled, Kind, Side, Want
 from trading.inbox import input_row, want_json
+from trading.metrics import count
 from trading.models import Fill, Order, Position, VenueCursor
 from trading.services.equity import equity_point_add
 from trading.services.foreign import foreign_event, foreign_hold
@@ -129,6 +130,7 @@ def _book_one(
     position.realised, position.fees = holding.realised, holding.fees
     position.fills += 1
     position.save(update_fields=["qty", "cost", "realised", "fees", "fills", "margin", "leverage"])
+    count("fills", account.venue)
     fill = Fill.objects.create(
         workspace_id=order.workspace_id,
         account=account,
