@@ -17,6 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts.models import Account, Event
 from accounts.services import event_append
 from bots.models import Bot, BotInput
+from risk.models import Halt, Incident, Limits
+from risk.services import Target, halt_set
 from tests.factories import MarketFactory, account_of, alice, bob, bot_of, funded, priced, viewer_of
 from trading.core.types import Kind, Side, Want
 from trading.inbox import want_json
@@ -46,6 +48,13 @@ OWN = {  # of the signed-in person's own workspace; no object is named in the ad
     "strategies/",
     "strategies/<slug:strategy>/",
     "accounts/open/",
+    "kill/",
+    "risk/",
+    "risk/incidents/",
+    "risk/limits/",
+    "api/v1/halts/",
+    "api/v1/incidents/",
+    "api/v1/limits/",
     "api/v1/me/",
     "api/v1/accounts/",
     "api/v1/accounts/paper/",
@@ -66,8 +75,9 @@ SHARED = {  # by all tenants: markets and their prices belong to nobody
     "api/v1/markets/<int:market_id>/candles/",
     "api/v1/markets/<int:market_id>/price/",
 }
-OBJECT_PARAMETERS = {"account_id", "bot_id", "order_id", "public_id"}
+OBJECT_PARAMETERS = {"account_id", "bot_id", "halt_id", "incident_id", "order_id", "public_id"}
 OPERATORS = "admin/"
+RECORDED = (Bot, BotInput, Order, Event, Account, Halt, Incident, Limits)
 UNSAFE = ("post", "put", "patch", "delete")
 
 
@@ -133,7 +143,11 @@ class World:
             status="working",
         )
         event_append(workspace=self.bot.workspace, kind="note", text="Alices own event", bot=self.bot.public_id)
+        halted = Target(Halt.Scope.ACCOUNT, "Alices own account", self.account.workspace, self.account)
+        self.halt, _ = halt_set(target=halted, reason="Alices own reason", by=self.alice)
         self.values = {
+            "halt_id": self.halt.public_id,
+            "incident_id": self.halt.incident.public_id,
             "account_id": self.account.public_id,
             "bot_id": self.bot.public_id,
             "public_id": self.bot.public_id,
@@ -155,7 +169,7 @@ class World:
         return f"/{path}"
 
     def snapshot(self) -> tuple[object, ...]:
-        rows = [list(model.objects.order_by("pk").values_list()) for model in (Bot, BotInput, Order, Event, Account)]
+        rows = [list(model.objects.order_by("pk").values_list()) for model in RECORDED]
         return tuple(map(str, rows))
 
 
