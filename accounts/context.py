@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from accounts.installation import blocked_reason
 from accounts.models import Account, Membership
 from accounts.selectors import accounts_of, can_write, last_seq, memberships_of
 
@@ -36,4 +37,5 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "workspaces": SimpleLazyObject(lambda: [entry.workspace for entry in memberships_of(membership.user)]),
         "mode": SimpleLazyObject(lambda: mode_of(accounts)),
         "last_seq": SimpleLazyObject(lambda: last_seq(workspace)),
+        "blocked": SimpleLazyObject(blocked_reason),
     }

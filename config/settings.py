@@ -9,10 +9,12 @@ from __future__ import annotations
 import decimal
 import os
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 from celery.schedules import schedule
 from csp.constants import NONCE, NONE, SELF
@@ -41,14 +43,30 @@ def _secret_key() -> str:
         return key
     if not EMBEDDED:
         raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) must be set outside embedded mode")
-    path = DATA_DIR / "secret_key"
+    return _kept("secret_key", lambda: secrets.token_urlsafe(50))
+
+
+def _kept(name: str, make: Callable[[], str]) -> str:
+    """Return what a file of the data folder holds; the first start makes it."""
+    path = DATA_DIR / name
     if not path.exists():
         DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = DATA_DIR / f"secret_key.{os.getpid()}"  # whole before it bears its name: a kill leaves no half key
+        fresh = DATA_DIR / f"{name}.{os.getpid()}"  # whole before it bears its name: a kill leaves no half of it
         fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(50), encoding="utf-8")
+        fresh.write_text(make(), encoding="utf-8")
         fresh.rename(path)
     return path.read_text(encoding="utf-8")
+
+
+def _installation_id() -> str:
+    """Take INSTALLATION_ID from the environment; embedded mode keeps one beside its database."""
+    given = env_str("INSTALLATION_ID")
+    if not given and not EMBEDDED:
+        return ""
+    try:
+        return str(UUID(given or _kept("installation_id", lambda: str(uuid4())).strip()))
+    except ValueError:
+        raise ImproperlyConfigured("INSTALLATION_ID must be a UUID") from None
 
 
 def _database() -> dict[str, Any]:
@@ -324,6 +342,7 @@ CACHES: dict[str, Any] = {
 }
 
 # --- Binnacle itself -------------------------------------------------------------------------------------------------
+INSTALLATION_ID = _installation_id()  # a database with another one is a copy: it sends nothing (accounts.installation)
 INSTALLATION_EPOCH = env_str("INSTALLATION_EPOCH", "1")  # part of every order id; a restored copy gets a new one
 DEMO_SEED = env_int("DEMO_SEED", 7)
 DEMO_SPEED = env_int("DEMO_SPEED", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin_base import ReadOnlyAdmin, ReadOnlyInline
-from trading import admin_halts  # noqa: F401  # registers itself
+from trading import admin_halts, admin_installation  # noqa: F401  # they register themselves
 from trading.models import (
     AdviceAsk,
     Balance,

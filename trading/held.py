@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from accounts.installation import blocked_reason
 from accounts.models import Workspace
 from bots.models import Bot
 from trading.models import Hold
@@ -23,7 +24,7 @@ def holds_of(bot: Bot) -> list[Hold]:
 
 def held_reason(bot: Bot) -> str:
     """Say why the bot may add no risk at the moment; empty when nothing holds it."""
-    return _on(bot).order_by("id").values_list("reason", flat=True).first() or ""
+    return blocked_reason() or _on(bot).order_by("id").values_list("reason", flat=True).first() or ""
 
 
 def held_of_many(bots: Iterable[Bot]) -> dict[int, str]:
@@ -35,7 +36,8 @@ def held_of_many(bots: Iterable[Bot]) -> dict[int, str]:
     rows = list(found.order_by("-id").values_list("bot_id", "account_id", "reason"))
     by_bot = {bot_id: reason for bot_id, _, reason in rows if bot_id is not None}
     by_account = {account_id: reason for bot_id, account_id, reason in rows if bot_id is None}
-    reasons = {bot.pk: by_bot.get(bot.pk) or by_account.get(bot.account_id, "") for bot in asked}
+    blocked = blocked_reason()
+    reasons = {bot.pk: blocked or by_bot.get(bot.pk) or by_account.get(bot.account_id, "") for bot in asked}
     return {pk: reason for pk, reason in reasons.items() if reason}
 
 

@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.crashpoints import crashpoint
+from accounts.installation import unblocked
 from bots.models import BotInput
 from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
@@ -65,6 +66,7 @@ def _claim(order: Order, lease: Lease | None) -> bool:
     """Compare and set: it is still what is wanted, and no other one is on its way."""
     wanted = Order.objects.filter(
         amends_unsent(),
+        unblocked(),
         fenced(lease),
         pk=order.pk,
         amend_qty=order.amend_qty,

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from accounts.installation import blocked_reason
 from accounts.models import Account
 from accounts.services import EventDraft, events_append
 from trading.attempts import by_earlier_attempt
@@ -58,7 +59,7 @@ def _orphans(account: Account, venue: Venue) -> list[str]:
     strange = _open(venue.lookup(strange))
     known = {name: found[name] for name in strange if name in found}
     known |= by_earlier_attempt(account, [name for name in strange if name not in found])
-    if known:
+    if known and not blocked_reason():
         _end(account, venue, known)
         strange = _open(venue.lookup(strange))
     for name in strange:

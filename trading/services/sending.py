@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.crashpoints import crashpoint
+from accounts.installation import blocked_reason, unblocked
 from bots.models import Bot, BotInput
 from trading.core.control import urgency
 from trading.core.errors import OutcomeUnknown, RateLimited, VenueUnavailable
@@ -37,7 +38,7 @@ def orders_unsent() -> QuerySet[Order]:
     Without those that a hold keeps back: nobody is due for them before it is lifted.
     """
     cancel = ~Q(cancel_why="") & Q(cancel_sent_at=None, closed_at=None, status__in=Order.LIVE)
-    return Order.objects.filter((Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
+    return Order.objects.filter(unblocked(), (Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
 
 
 def orders_send(bot: Bot, venue: Venue, lease: Lease | None = None) -> bool:
@@ -67,7 +68,7 @@ def cancels_send(orders: Sequence[Order], venue: Venue) -> None:
             if Order.objects.filter(pk=order.pk, status=Order.Status.PLANNED).update(status=Order.Status.CANCELLED):
                 order_close(order, order.cancel_why, Order.Status.CANCELLED)
     sent = [order for order in orders if order.status != Order.Status.CANCELLED]
-    if not sent:
+    if not sent or blocked_reason():  # of a copy: the orders at the venue may be the other one's by now
         return
     Order.objects.filter(pk__in=[order.pk for order in sent]).update(cancel_sent_at=timezone.now())
     crashpoint("cancel-claimed")
@@ -126,6 +127,7 @@ def _claim(order: Order, lease: Lease | None = None) -> bool:
     No join: with one, PostgreSQL would not look again at a status that another sender has changed meanwhile.
     """
     claim = Order.objects.filter(
+        unblocked(),
         unheld(),
         fenced(lease),
         pk=order.pk,
