@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from accounts.models import Account
 from bots.doorbell import ring
 from exchanges.demo import wall_now_ms
 from exchanges.models import Market, PaperExecution
-from exchanges.paper_match import WHOLE, Terms, Walked, markets_waiting, walk
+from exchanges.paper_match import WHOLE, Reach, Terms, Walked, markets_waiting, walk
 from exchanges.prices import past_put, quote_put
 from exchanges.streams import Streams, stream_for
 from exchanges.trails import WAKES, Trails
@@ -91,13 +91,14 @@ class Pipeline:
         self._stretches: list[Stretch] = []  # walked, and nobody woken by them yet
         self._touched: set[int] = set()  # bots to ring for
 
-    def before(self, market_ids: set[int]) -> None:
+    def before(self, market_ids: set[int], reach: Mapping[int, Reach] | None = None) -> None:
         """Look once, for all the prices that have just come, in which markets nothing waits for them to be walked over.
 
+        `reach` says how far they reach; where it isn't given they may be any.
         What is ordered after this look is newer than those prices, so it couldn't have filled at them.
         """
         self._quiet = set()
-        self._quiet = market_ids - markets_waiting(market_ids) - markets_trailed(market_ids)
+        self._quiet = market_ids - markets_waiting(market_ids, reach) - markets_trailed(market_ids)
 
     def on_bar(self, market: Market, bar: Bar, closed: Sequence[Bar], *, received_ms: int, catching_up: bool) -> None:
         """Take in a market's newest prices; `after` wakes the bots. While catching up the past is walked, but nobody

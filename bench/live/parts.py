@@ -20,6 +20,7 @@ from bench.live.processes import processes
 from bots.models import Bot, BotInput
 from bots.services import bot_start
 from exchanges.models import Market
+from exchanges.paper_match import Reach
 from exchanges.prices import quote_put
 from trading.clock import WALL
 from trading.core.types import Bar
@@ -104,7 +105,7 @@ def _round_cost(on: Sequence[Market], tries: int = 100) -> str:
     for n in range(tries):
         now_ms = int(time.time() * 1000) + n
         with _timed(taken):
-            pipeline.before({market.pk for market in on})
+            pipeline.before({market.pk for market in on}, {market.pk: Reach(PRICE, PRICE, now_ms) for market in on})
             for market in on:
                 bar = Bar(now_ms, PRICE, PRICE, PRICE, PRICE, 1.0)
                 pipeline.on_bar(market, bar, [], received_ms=now_ms, catching_up=False)

@@ -13,7 +13,7 @@ from accounts.models import Account
 from bots.models import Bot
 from bots.services import bot_start
 from exchanges.models import Market
-from exchanges.paper_match import WHOLE, Terms
+from exchanges.paper_match import WHOLE, Reach, Terms
 from tests.factories import AccountFactory, BotFactory, MarketFactory
 from trading.clock import WALL
 from trading.core.types import Bar
@@ -48,7 +48,7 @@ class World:
         """One update of the market; whoever it concerns is ticked, as the doorbell would have it."""
         self.ts_ms += 1000
         bar = Bar(self.ts_ms, last, max(last, high or last), min(last, low or last), last, volume)
-        self.pipeline.before({self.market.pk})
+        self.pipeline.before({self.market.pk}, {self.market.pk: Reach(bar.low, bar.high, bar.ts_ms)})
         self.pipeline.price_apply(self.market, bar, int(timezone.now().timestamp() * 1000))
         if run:
             run_due()
