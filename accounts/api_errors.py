@@ -12,12 +12,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.template.loader import render_to_string
 from django.views import csrf, defaults
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from accounts.correlation import correlation
 from trading.core.errors import InvalidInput, InvalidInputs, StaleData, VenueUnavailable
 from trading.core.rounding import plain
 
@@ -159,7 +161,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
         return _json(500, "server_error", "Something went wrong on our side; it has been recorded")
-    return defaults.server_error(request)
+    return HttpResponse(render_to_string("500.html", {"correlation": correlation()}), status=500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:

@@ -20,7 +20,8 @@ from celery.schedules import schedule
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from config.env import env_bool, env_int, env_list, env_secret, env_str
+from config.env import env_bool, env_choice, env_int, env_list, env_secret, env_str
+from config.logs import logging_of
 
 # Money is exact: Python's own context rounds every sum to 28 digits, and a stored amount has up to 38.
 decimal.DefaultContext.prec = decimal.getcontext().prec = 60
@@ -130,6 +131,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -190,7 +192,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEBUG or
 SECURE_HSTS_SECONDS = 0 if (DEBUG or LOOPBACK) else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not (DEBUG or LOOPBACK)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # whoever watches the process asks it directly
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # whoever watches the process asks it directly
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -359,18 +361,6 @@ KEEP_DAYS = {
     "inputs": env_int("KEEP_INPUTS_DAYS", 90),
     "jobs": env_int("KEEP_JOBS_DAYS", 30),
 }
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env_str("LOG_LEVEL", "INFO")},
-    "loggers": {
-        "daphne": {"level": "WARNING"},
-        "django.channels.server": {"level": "WARNING"},
-        "celery": {"level": "WARNING"},
-        "django_celery_beat": {"level": "WARNING"},
-        "kombu": {"level": "WARNING"},
-    },
-}
+METRICS_TOKEN = env_secret("METRICS_TOKEN")  # whoever bears it may read /metrics; without it only this machine
+SLOW_QUERY_MS = env_int("SLOW_QUERY_MS", 500)  # a statement that takes longer is logged, without its parameters
+LOGGING = logging_of(env_str("LOG_LEVEL", "INFO"), env_choice("LOG_FORMAT", "line", ("line", "json")))

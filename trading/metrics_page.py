@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from django.db.models import Count, Sum
+from django.db.models import Count
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,10 +14,10 @@ from bots.models import Bot
 from exchanges.prices import quotes_get
 from risk.models import Halt
 from trading import metrics
-from trading.health import BAD, OK, WARN, Health, health
-from trading.health_processes import alive
+from trading.health import Health, health
+from trading.health_processes import BAD, OK, WARN, alive
 from trading.metrics import BUCKETS_S, CALL_OUTCOMES, CALLS, ORDER_OUTCOMES, Key
-from trading.models import Hold, Order, Runtime
+from trading.models import Hold, Order
 from trading.repairs import bots_late, markets_live
 from trading.services.waking import bots_due
 
@@ -37,7 +37,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = {
     "http_requests": ("Requests answered", ("status",), [(f"{n}xx",) for n in range(1, 6)]),
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = {
-    "tick_late_seconds": ("How late a tick came after its bot was due", (), [()]),
+    "decision_late_seconds": ("How long what a decision is about had waited for it", (), [()]),
     "venue_call_seconds": ("How long a call of a venue took", ("venue",), [(venue,) for venue in VENUES]),
     "http_request_seconds": ("How long a request took", (), [()]),
 }
@@ -97,9 +97,6 @@ def _gauges(found: Health) -> Iterator[Metric]:
     )
     yield _gauge("bots_due", "Bots that have something to do now", len(bots_due(now, DUE_MOST)))
     yield _gauge("bots_late", "Bots that have been due for more than 30 s", len(bots_late(now)))
-    yield _gauge(
-        "decisions_made", "Decisions of all bots that exist", Runtime.objects.aggregate(n=Sum("number"))["n"] or 0
-    )
     yield _gauge("orders_in_doubt", "Orders whose outcome is unknown", Order.objects.filter(status="unknown").count())
     yield _gauge("halts", "Kill switches pulled", Halt.objects.filter(rearmed_at=None).count())
     yield _gauge("database_bytes", "Size of the database", found.facts.database_bytes or 0)

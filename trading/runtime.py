@@ -105,7 +105,7 @@ def _failed(lease: Lease, error: Exception) -> None:
 
 
 def _run(lease: Lease, clock: Clock) -> None:
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         bot = Bot.objects.select_related("market", "account").get(pk=lease.bot_id)
         runtime = Runtime.objects.get(bot=bot)
         work = _has_work(bot, runtime, clock)
@@ -115,8 +115,6 @@ def _run(lease: Lease, clock: Clock) -> None:
         if not ticked or not (work or unsent) or not lease_renew(lease):
             return
         venue = venue_for(bot.account)
-        if not turn:
-            _late(runtime, clock)
         try:
             if halt is not None and bot.status != Bot.Status.STOPPING:
                 if not halt_step(lease, bot, halt):
@@ -134,11 +132,6 @@ def _run(lease: Lease, clock: Clock) -> None:
                 halt_delayed(bot, error)
             _wait(lease, clock, _pause(error))
             return
-
-
-def _late(runtime: Runtime, clock: Clock) -> None:
-    if runtime.due_at is not None and not isinstance(clock, CandleClock):
-        metrics.observe("tick_late_seconds", max(0.0, (clock.now() - runtime.due_at).total_seconds()))
 
 
 def _has_work(bot: Bot, runtime: Runtime, clock: Clock) -> bool:
@@ -165,10 +158,19 @@ def _step(lease: Lease, bot: Bot, runtime: Runtime, clock: Clock) -> bool:
     decision = _decide(situation)
     decision_commit(lease, situation, decision)
     metrics.count("decisions")
+    if not situation.simulated:
+        metrics.observe("decision_late_seconds", _late_s(situation, runtime, clock.now()))
     wakes_check(situation, decision)
     if decision.finish:
         Runtime.objects.filter(bot=bot, lease_token=lease.token).update(due_at=clock.now())
     return True
+
+
+def _late_s(situation: Situation, runtime: Runtime, now: datetime) -> float:
+    """Return how long the first thing that this decision is about has waited for it."""
+    since = [row.created_at for row in situation.inputs]
+    since += [runtime.due_at] if runtime.due_at is not None else []
+    return max(0.0, (now - min(since, default=now)).total_seconds())
 
 
 def _decide(situation: Situation) -> Decision:

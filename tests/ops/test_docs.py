@@ -15,7 +15,7 @@ GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_every_variable_is_explained() -> None:
     guide = (ROOT / "docs" / "operations.md").read_text()
     sources = "".join(path.read_text() for path in (ROOT / "config").glob("*.py"))
-    read = set(re.findall(r'env_(?:str|int|bool|list|secret)\(\s*"([A-Z_]+)"', sources))
+    read = set(re.findall(r'env_(?:str|int|bool|list|choice|secret)\(\s*"([A-Z_]+)"', sources))
     assert len(read) > 10
     assert {name for name in read if f"`{name}`" not in guide} == set()
 
