@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from accounts.containment import contain
+from accounts.correlation import correlated
 from exchanges.conflation import Piece
 from exchanges.demo import wall_now_ms
 from exchanges.feed_thread import FeedThread
@@ -128,7 +129,7 @@ class Streams:
     def _hand(self, stream: Stream, piece: Piece) -> bool:
         """Hand on one piece; False when it failed and is worth another try, a little later."""
         market = stream.markets[piece.symbol]
-        with contain(f"prices of {market}") as outcome:
+        with correlated(), contain(f"prices of {market}") as outcome:
             closed = stream.closed.setdefault(piece.symbol, [])  # those of a failed try, too
             closed += self._closed(stream, market, piece)
             self._on_bar(market, piece.bar, closed, received_ms=piece.received_ms, catching_up=piece.late)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
 import uuid
 from collections import Counter
@@ -12,13 +10,16 @@ from contextlib import closing
 from decimal import Decimal
 
 import pytest
+import requests
+from django.core.management import CommandError, call_command
 
 from exchanges.adapters.paperwire.parse import NEWS
 from exchanges.adapters.paperwire.sign import PLATFORM
 from tests.exchanges.books import bar, flat, request
-from tests.exchanges.venue_process import CONTROL, SECRET, running
-from tests.served import ROOT, environment, until
-from trading.core.errors import VenueError
+from tests.exchanges.venue_process import SECRET, running
+from tests.factories import UserFactory
+from tests.served import until
+from trading.core.errors import OutcomeUnknown, VenueError
 
 SPOT = "BTC/USDT"
 
@@ -66,19 +67,17 @@ def test_nobody_changes_the_log_of_a_venue(venue_process):
 
 def test_whoever_waits_for_news_hears_at_once_whose_they_are(venue_process):
     key, venue = opened(venue_process)
-    client = venue_process.client(PLATFORM)
-    newest, keys = client.get("/news?after=-1&wait=20", NEWS, wait_s=20)
+    newest, keys = venue_process.client(PLATFORM).get("/news?after=-1&wait=20", NEWS, wait_s=20)
     assert keys == []
     venue.place([request("a", "buy", "0.5", "99")])
     heard: list[tuple[int, list[str]]] = []
 
     def listen() -> None:
-        with venue_process.client(PLATFORM)._session.__class__() as session:
-            client._session = session  # a session belongs to one thread
+        with requests.Session() as session:  # one belongs to one thread
+            own = venue_process.client(PLATFORM, session=session)
             while not heard:
-                found = client.get(f"/news?after={newest}&wait=20", NEWS, wait_s=20)
-                if found[1]:
-                    heard.append(found)
+                found = own.get(f"/news?after={newest}&wait=20", NEWS, wait_s=20)
+                heard.extend([found] if found[1] else [])
 
     listener = threading.Thread(target=listen)
     listener.start()
@@ -127,33 +126,39 @@ def test_killed_amid_orders_it_keeps_what_it_answered(venue_process):
 
 
 def test_it_trades_by_itself_while_nobody_calls(tmp_path):
-    with running(tmp_path, feed="demo", DEMO_SPEED="60") as process:
-        key, venue = str(uuid.uuid4()), None
+    script = tmp_path / "faults.json"
+    script.write_text('[{"fault": "drop_after", "calls": ["place"]}]')
+    with running(tmp_path, "--faults", str(script), feed="demo", DEMO_SPEED="60") as process:
+        key = str(uuid.uuid4())
         venue = process.venue(key)
         venue.deposit("opening", "USDT", Decimal(1_000_000))
-        venue.place([request("now", "buy", "0.1")])
+        with pytest.raises(OutcomeUnknown):
+            venue.place([request("now", "buy", "0.1")])
         until(lambda: process.truth(key, "executed"), 120, process.log)
-        venue.place([request("later", "buy", "0.1")])
         process.kill()
         process.start()
+        with pytest.raises(OutcomeUnknown):
+            venue.place([request("later", "buy", "0.1")])
         until(lambda: len(process.truth(key, "executed")) == 2, 120, process.log)
         assert [fill.client_order_id for fill in venue.executions(0)] == ["now", "later"]
         assert process.end() == 0
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"PAPER_VENUE_KEY": "short"}, "at least 32 characters"),
         ({"PAPER_VENUE_CONTROL_KEY": "short"}, "at least 32 characters"),
-        ({"BROKER_URL": "redis://127.0.0.1:1/0", "SECRET_KEY": "x" * 50}, "unset BROKER_URL"),
+        ({"EMBEDDED": False}, "unset BROKER_URL"),
+        ({"REDIS_URL": "redis://127.0.0.1:6379/0"}, "unset BROKER_URL"),
+        ({}, "it is a platform's"),
     ],
 )
-def test_it_does_not_start_unsafe(tmp_path, changes, words):
-    keys = {"PAPER_VENUE_KEY": SECRET, "PAPER_VENUE_CONTROL_KEY": CONTROL} | changes
-    done = subprocess.run(
-        [sys.executable, "manage.py", "paper_venue", "--port", "0"],
-        cwd=ROOT, env=environment(tmp_path, **keys), capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert words in done.stderr
+def test_it_does_not_start_where_it_would_do_harm(settings, changes, words):
+    UserFactory()
+    safe = {"EMBEDDED": True, "REDIS_URL": "", "PAPER_VENUE_KEY": SECRET, "PAPER_VENUE_CONTROL_KEY": ""}
+    for name, value in (safe | changes).items():
+        setattr(settings, name, value)
+    with pytest.raises(CommandError, match=words):
+        call_command("paper_venue", port=0)

@@ -92,8 +92,10 @@ class VenueProcess:
 
     # --- as somebody who calls it ------------------------------------------------------------------------------------
 
-    def client(self, key: str, secret: str = SECRET, **values: Any) -> Client:
-        return Client(self.session, self.url, key, sign.account_secret(secret, key), wall_ms, time.monotonic, **values)
+    def client(self, key: str, secret: str = SECRET, session: requests.Session | None = None, **values: Any) -> Client:
+        return Client(
+            session or self.session, self.url, key, sign.account_secret(secret, key), wall_ms, time.monotonic, **values
+        )
 
     def venue(self, key: str, **values: Any) -> PaperWireVenue:
         return PaperWireVenue(self.client(key, **values))
