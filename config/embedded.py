@@ -22,6 +22,7 @@ from twisted.internet.task import LoopingCall
 
 from config import asgi, watchdog
 from config.celery import app
+from config.web import web_facts
 from trading import heartbeat, signs
 from trading.advice import run_advisers
 from trading.streams import run_streams
@@ -61,7 +62,7 @@ def run(socket_fd: int | None, ready_fd: int | None, launcher: int | None) -> No
         daemon=True,
     )
     guard.start()
-    sign = signs.Sign("embedded", queues=",".join(QUEUES), progress=lambda: heartbeat.count("sweep"))
+    sign = signs.Sign("embedded", queues=",".join(QUEUES), progress=lambda: heartbeat.count("sweep"), facts=web_facts)
     shown = signs.start(sign)
     _serve_web(socket_fd, ready_fd)
     shown.end(0)

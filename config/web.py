@@ -6,7 +6,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from accounts.containment import failure_counts
+from trading.consumers import sockets_open
 from trading.signs import Sign, start
+
+
+def web_facts() -> dict[str, Any]:
+    return {"sockets": sockets_open(), "failures": sum(failure_counts().values())}
 
 
 class Signed:
@@ -14,7 +20,7 @@ class Signed:
 
     def __init__(self, application: Callable[..., Awaitable[Any]]) -> None:
         self._application = application
-        self._sign = Sign("web")
+        self._sign = Sign("web", facts=web_facts)
         if "daphne" in sys.argv[0]:
             start(self._sign)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from typing import Any
 from urllib.parse import parse_qs
@@ -27,12 +28,16 @@ from accounts.selectors import accounts_of, last_seq, members_of, membership_fin
 from exchanges.models import Market
 from trading.tailer import MOST_EVENTS, Frame, tailer
 
+log = logging.getLogger(__name__)
 BATCH_S = 0.1
 BEAT_S = 5.0
 CHECK_S = 60.0  # how soon a signed-out session or a removed member loses its sockets where nothing happens
 MOST_MARKETS = 20
 NOT_SIGNED_IN = 4401
 MOST_DIGITS = 18  # of an id or a sequence: all that fit into 63 bits
+
+
+_open: set[PageConsumer] = set()
 
 
 class PageConsumer(AsyncWebsocketConsumer):
@@ -67,9 +72,13 @@ class PageConsumer(AsyncWebsocketConsumer):
         await self._frame({"type": "reset" if lost else "hello", "seq": self.seq, "now_ms": _now_ms()})
         self._keeper = asyncio.create_task(self._keep())
         tailer().join(self)
+        _open.add(self)
+        log.debug("page of user %s connected, %s now", self.user_id, len(_open))
 
     async def disconnect(self, code: int) -> None:
         tailer().leave(self)
+        _open.discard(self)
+        log.debug("page of user %s gone (%s), %s now", self.user_id, code, len(_open))
         for task in (self._keeper, self._flushing, self._pricing):
             if task is not None:
                 task.cancel()
@@ -134,6 +143,11 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     async def _frame(self, frame: Frame) -> None:
         await self.send(text_data=json.dumps(frame))
+
+
+def sockets_open() -> int:
+    """Return how many pages are connected to this process."""
+    return len(_open)
 
 
 def _query(raw: bytes) -> tuple[int | None, frozenset[int]]:

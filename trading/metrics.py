@@ -6,6 +6,7 @@ counter that begins again, which Prometheus expects. No label names a person, an
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from accounts.containment import contain
 from trading.core.errors import OrderRejected, RateLimited, VenueError
 from trading.core.ports import Venue
 
+log = logging.getLogger(__name__)
 FLUSH_EVERY_S = 5.0
 PREFIX = "metric:"
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -103,6 +105,7 @@ class Measured:
             count("venue_calls", self._name, call, outcome)
             observe("venue_call_seconds", time.monotonic() - began, self._name)
         if call == "place":
+            log.debug("%s: %s", self._name, ", ".join(f"{one.client_order_id} {one.status}" for one in answer))
             refused = sum(report.status == "rejected" for report in answer)
             count("orders", self._name, "refused", by=refused)
             count("orders", self._name, "accepted", by=len(answer) - refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -26,6 +27,7 @@ from trading.services.ledger import Leg, post
 from trading.situation import MAIN, markets_of
 from trading.worth import margin_after
 
+log = logging.getLogger(__name__)
 BATCH = 200
 
 
@@ -131,6 +133,7 @@ def _book_one(
     position.fills += 1
     position.save(update_fields=["qty", "cost", "realised", "fees", "fills", "margin", "leverage"])
     count("fills", account.venue)
+    log.debug("fill %s of order %s", execution.exec_id, order.client_order_id)
     fill = Fill.objects.create(
         workspace_id=order.workspace_id,
         account=account,
