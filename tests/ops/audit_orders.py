@@ -100,7 +100,9 @@ def live_orders(books: Books) -> list[Finding]:
     orphans = [row for row in there.values() if row["status"] == "working" and row["client_order_id"] not in live]
     ours = [row for row in orphans if is_ours(row["client_order_id"])]
     what = "live here or at the venue, not both"
+    doubted = [row for row in books["orders"] if row["status"] in ("sending", "unknown")]
     return [
+        *differences("I9", "outcome still open", names("orders", doubted)),
         *differences("I9", what, names("orders", open_)),
         *differences("I5", what, names("venue_orders", ours)),
     ]
