@@ -17,7 +17,7 @@ from accounts.middleware import WorkspaceRequest
 from accounts.models import Account, Role
 from accounts.selectors import account_get, accounts_of, can_write
 from risk.forms import LimitsForm
-from risk.selectors import halts_active, incident_get, incidents_of, limits_for, limits_get, limits_of
+from risk.selectors import incident_get, incidents_of, limits_for, limits_get, limits_of
 from risk.services import limits_set
 from trading.core.errors import InvalidInput
 
@@ -32,7 +32,6 @@ def overview(request: WorkspaceRequest) -> HttpResponse:
     rows = {row.account_id: row for row in limits_of(request.workspace)}
     accounts = list(accounts_of(request.workspace))
     context = {
-        "standing": halts_active(request.workspace),
         "own": rows.get(None),
         "of_accounts": [(account, rows.get(account.pk)) for account in accounts],
         "incidents": list(incidents_of(request.workspace)[:LATEST]),

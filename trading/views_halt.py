@@ -21,7 +21,7 @@ from bots.selectors import bot_get, not_replayed
 from bots.views import UNPROCESSABLE, writer_only
 from risk.models import Halt
 from risk.selectors import halt_get, halts_active
-from risk.services import REASON_MAX, Target, may_rearm
+from risk.services import REASON_MAX, Target, asks_password, may_rearm
 from trading.core.errors import InvalidInput
 from trading.halt_foreign import foreign_count
 from trading.halt_progress import Reach, progress_of, reach_of
@@ -158,5 +158,5 @@ def _halt_context(request: WorkspaceRequest, found: Halt) -> dict[str, Any]:
         "name": found.incident.detail.get("name", found.get_scope_display()),
         "progress": progress_of(found, None if whole else request.workspace),
         "may_rearm": may_rearm(found, request.user),
-        "asks_password": request.user.has_usable_password(),
+        "asks_password": asks_password(request.user),
     }

@@ -295,6 +295,17 @@ def test_guessing_the_password_ends_soon(world):
         halt_rearm(halt=halt, by=owner, password=PASSWORD)
 
 
+def test_the_demo_at_ones_own_keyboard_has_no_password_to_say_again(world, settings):
+    halt = pull(grid(world), "workspace")
+    owner = owner_of(halt.workspace)
+    owner.is_demo = True
+    settings.EMBEDDED, settings.LOOPBACK = True, False
+    with pytest.raises(InvalidInput, match="not your password"):
+        halt_rearm(halt=halt, by=owner, password="")
+    settings.LOOPBACK = True
+    assert halt_rearm(halt=halt, by=owner, password="")
+
+
 def test_the_platform_belongs_to_operators(world):
     bot = grid(world)
     with pytest.raises(PermissionDenied):
