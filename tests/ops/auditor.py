@@ -45,6 +45,7 @@ from tests.ops.audit_orders import (
     twice,
     unexplained_orders,
 )
+from tests.ops.audit_venue import translated
 
 __all__ = ["LIVE", "Books", "Finding", "faults", "lost", "read_books", "rows_of", "unsettled"]
 PLATFORM = {
@@ -61,6 +62,7 @@ PLATFORM = {
     "counters": "accounts_eventcounter",
     "inputs": "bots_botinput",
     "markets": "exchanges_market",
+    "accounts": "accounts_account",
 }
 VENUE = {
     "wallets": "exchanges_paperwallet",
@@ -69,6 +71,7 @@ VENUE = {
     "venue_positions": "exchanges_paperposition",
     "payments": "exchanges_paperfunding",
 }
+NAMED = {"accounts": "accounts_account", "markets": "exchanges_market"}  # by which two databases know each other
 KEPT = {  # what identifies a row, and what may never change in it
     "orders": (("bot_id", "slot", "gen"), ("side", "qty", "price")),
     "fills": (("account_id", "exec_id"), ("order_id", "price", "qty", "fee", "realised")),
@@ -89,7 +92,7 @@ def read_books(platform: Path | str, venue: Path | str | None = None) -> Books:
     if venue is None:
         return Books(_read(platform, PLATFORM | VENUE))
     ours = _read(platform, PLATFORM)
-    return Books(ours | _read(venue, VENUE))
+    return Books(ours | translated(_read(venue, VENUE | NAMED), ours))
 
 
 def _read(source: Path | str, tables: dict[str, str]) -> dict[str, list[Row]]:
