@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import Event
 from accounts.services import EventDraft, events_append
@@ -27,7 +27,9 @@ def bots_pause(bots: QuerySet[Bot], reason: str) -> list[Bot]:
 def bots_end(bots: QuerySet[Bot], reason: str, *, left: Collection[int] = ()) -> list[Bot]:
     """Let bots begin to stop and sell: the living, and of the stopped those in `left`, which hold positions."""
     words = {"status": Status.STOPPING, "stop_mode": Bot.StopMode.SELL}
-    moved = _move(bots.filter(status__in=ENDS), f"{KILLED}{reason}", **words)
+    # One that is stopping already, and would keep or leave what it holds, closes it now.
+    milder = Q(status=Status.STOPPING) & ~Q(stop_mode=Bot.StopMode.SELL)
+    moved = _move(bots.filter(Q(status__in=ENDS) | milder), f"{KILLED}{reason}", **words)
     if left:
         moved += _move(bots.filter(status=Status.STOPPED, pk__in=left), f"{KILLED}{reason}", **words)
     return moved

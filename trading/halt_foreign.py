@@ -33,10 +33,13 @@ def foreign_of(account: Account, venue: Venue) -> list[OrderReport]:
 
 
 def foreign_count(account: Account) -> Foreign:
-    try:
-        return Foreign(account, len(foreign_of(account, venue_for(account))))
-    except VenueError as error:
-        return Foreign(account, None, f"the exchange did not answer: {error}")
+    """Count; whatever goes wrong at the exchange, the page that asks must come."""
+    with contain(f"foreign orders of account {account.pk}"):
+        try:
+            return Foreign(account, len(foreign_of(account, venue_for(account))))
+        except VenueError as error:
+            return Foreign(account, None, f"the exchange did not answer: {error}")
+    return Foreign(account, None, "they could not be counted")
 
 
 def foreign_cancel(halt_id: int) -> None:

@@ -63,16 +63,23 @@ def kill(request: WorkspaceRequest) -> HttpResponse:
             return redirect("trading:halt", halt.public_id)
         except InvalidInput as error:
             fault = error
-    accounts = [choice.target.account for choice in choices if choice.target.account is not None]
     context = {
         "choices": choices,
         "picked": request.POST.get("scope") or choices[0].value,
         "reason": request.POST.get("reason", ""),
         "reason_max": REASON_MAX,
-        "foreign": [foreign_count(account) for account in accounts],
         "fault": fault,
     }
     return render(request, "trading/kill.html", context, status=UNPROCESSABLE if fault else 200)
+
+
+@login_required
+@require_GET
+def kill_foreign(request: WorkspaceRequest) -> HttpResponse:
+    """Count the orders that aren't ours. Apart from the page: an exchange that is slow to answer must not hold it up."""
+    writer_only(request.membership)
+    accounts = accounts_of(request.workspace).filter(not_replayed())
+    return render(request, "trading/inc/foreign.html", {"foreign": [foreign_count(account) for account in accounts]})
 
 
 def _chosen(choices: list[Choice], value: str) -> Choice:

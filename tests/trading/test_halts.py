@@ -194,6 +194,20 @@ def test_flatten_sells_what_is_held_and_ends_the_bot(world):
     check_books(world.account)
 
 
+def test_flatten_also_closes_what_a_stopping_bot_would_have_kept(world):
+    bot = grid(world)
+    world.price(94.0)
+    bot_stop(bot=bot, mode="keep", by=None)
+    pull(bot, flatten=True)
+    sweep()
+    world.price(94.0)
+    sweep()
+    bot.refresh_from_db()
+    assert (bot.status, bot.stop_mode) == ("stopped", "sell")
+    assert Position.objects.get(bot=bot).qty == 0
+    assert Position.objects.get(bot=bot).left_price is None
+
+
 def test_while_the_venue_fails_it_goes_on_trying_and_says_what_is_open(world):
     bot = grid(world)
     count = len(live(bot))

@@ -7,9 +7,11 @@ from django.test import Client
 
 from bots.models import Bot
 from exchanges.models import PaperOrder
+from exchanges.paper import PaperVenue
 from risk.models import Halt, Limits
 from tests.factories import PASSWORD, member_of, viewer_of
-from tests.trading.halts import operator, pull, sweep
+from tests.trading.halts import operator, pull, sweep, venue
+from trading.core.errors import VenueUnavailable
 
 PAGES = ("/", "/bots/", "/strategies/", "/risk/", "/risk/incidents/", "/risk/limits/", "/kill/")
 
@@ -46,7 +48,23 @@ def test_it_says_first_what_it_will_do(page, running, world):
     assert "Only the bot Steady" in text
     assert f'<strong class="num">{orders}</strong> open orders' in text
     assert "1 running bot" in text
-    assert "1 order placed by hand or by another program" in text
+    assert 'hx-get="/kill/foreign/"' in text, "an exchange that is slow to answer doesn't hold the page up"
+    assert "1 order placed by hand or by another program" in text_of(page.get("/kill/foreign/"))
+
+
+class Broken(PaperVenue):
+    def open_orders(self):
+        raise self.fault
+
+
+@pytest.mark.parametrize(("fault", "told"), [(VenueUnavailable("504"), "504"), (KeyError("x"), "could not be counted")])
+def test_an_exchange_that_fails_keeps_nobody_from_the_switch(page, running, fault, told):
+    Broken.fault = fault
+    with venue(Broken):
+        assert page.get("/kill/").status_code == 200
+        text = text_of(page.get("/kill/foreign/"))
+    assert told in text
+    assert "their number isn't known" in text
 
 
 def test_one_click_halts_and_leads_to_the_progress(page, running):
