@@ -13,6 +13,7 @@ urlpatterns = [
     path("bots/<uuid:public_id>/close/", views_steer.close, name="close"),
     path("orders/<uuid:order_id>/cancel/", views_steer.cancel, name="cancel"),
     path("kill/", views_halt.kill, name="kill"),
+    path("kill/foreign/", views_halt.kill_foreign, name="kill-foreign"),
     path("halts/<uuid:halt_id>/", views_halt.halt, name="halt"),
     path("halts/<uuid:halt_id>/rearm/", views_halt.rearm_page, name="rearm"),
 ]

@@ -49,6 +49,7 @@ OWN = {  # of the signed-in person's own workspace; no object is named in the ad
     "strategies/<slug:strategy>/",
     "accounts/open/",
     "kill/",
+    "kill/foreign/",
     "risk/",
     "risk/incidents/",
     "risk/limits/",
