@@ -76,7 +76,7 @@ def kill(request: WorkspaceRequest) -> HttpResponse:
 @login_required
 @require_GET
 def kill_foreign(request: WorkspaceRequest) -> HttpResponse:
-    """Count the orders that aren't ours. Apart from the page: an exchange that is slow to answer must not hold it up."""
+    """Count the orders that aren't ours, apart from the page: an exchange that is slow must not hold it up."""
     writer_only(request.membership)
     accounts = accounts_of(request.workspace).filter(not_replayed())
     return render(request, "trading/inc/foreign.html", {"foreign": [foreign_count(account) for account in accounts]})
