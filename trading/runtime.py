@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.containment import contain
+from accounts.crashpoints import crashpoint
 from accounts.installation import blocked_reason
 from accounts.models import Account
 from bots.models import Bot, BotInput
@@ -81,11 +82,13 @@ def tick(bot_id: int, clock: Clock = WALL) -> bool:
     lease = lease_take(bot_id)
     if lease is None:
         return False
+    crashpoint("tick-leased")
     with contain(f"bot {bot_id}") as outcome:
         metrics.count("ticks")
         _run(lease, clock)
     if outcome.error is not None:
         _failed(lease, outcome.error)
+    crashpoint("tick-done")
     lease_release(lease)
     return True
 

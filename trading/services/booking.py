@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.crashpoints import crashpoint
 from accounts.models import Account
 from accounts.services import EventDraft, events_append
 from bots.models import BotInput
@@ -40,6 +41,7 @@ def executions_book(account: Account, venue: Venue) -> set[int]:
         if not fresh:
             return touched
         touched |= _book_batch(account, fresh)
+        crashpoint("booking-committed")
 
 
 @transaction.atomic
@@ -65,6 +67,7 @@ def _book_batch(account: Account, executions: Sequence[Execution]) -> set[int]:
             foreign_hold(account, execution)
             continue
         _book_one(account, order, execution, inputs, events)
+        crashpoint("booking-begun")
     BotInput.objects.bulk_create(inputs)
     events_append(account.workspace_id, events)
     cursor.executions = max(cursor.executions, executions[-1].cursor)
@@ -227,6 +230,7 @@ def _order_fill(order: Order, execution: Execution) -> None:
     order.filled_qty += execution.qty
     order.filled_quote += notional(execution.qty, execution.price)
     if order.is_live:
+        order.unknown_at = None  # whatever fills was placed
         in_doubt = order.amend_sent_at is not None
         if in_doubt:
             order.qty = max(order.qty, order.filled_qty)
@@ -236,7 +240,7 @@ def _order_fill(order: Order, execution: Execution) -> None:
         else:
             order.status = Order.Status.WORKING
             order.locked = _lock_left(order, execution)
-    changed = ["filled_qty", "filled_quote", "qty", "status", "closed_at", "locked"]
+    changed = ["filled_qty", "filled_quote", "qty", "status", "closed_at", "locked", "unknown_at"]
     order.save(update_fields=[*changed, "amend_want", "amend_qty", "amend_price", "amend_trigger"])
 
 

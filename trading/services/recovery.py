@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
+from accounts.crashpoints import crashpoint
 from accounts.models import Account
 from bots.models import Bot
 from bots.selectors import not_replayed
@@ -58,6 +59,7 @@ def orders_ask(
     if not asked:
         return set()
     reports = venue.lookup([order.client_order_id for order in asked])
+    crashpoint("lookup-answered")
     touched = executions_book(account, venue)  # whatever filled between the two questions
     known = {report.client_order_id for report in reports}
     reports_apply(asked, reports, settled=settled)
