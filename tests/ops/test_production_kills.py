@@ -141,10 +141,12 @@ class Drill:
 def drill(tmp_path: Path) -> Iterator[Drill]:
     crashes = tmp_path / "crashes"
     crashes.mkdir()
-    with running(tmp_path, feed="demo", DEMO_SPEED="60") as venue:
-        keys = {"PAPER_VENUE_URL": venue.url, "PAPER_VENUE_KEY": SECRET, "CRASH_DIR": str(crashes)}
-        with production_of(tmp_path, **keys) as production:
-            yield Drill(production, venue, crashes, SEED)
+    with (
+        production_of(tmp_path, CRASH_DIR=str(crashes), PAPER_VENUE_KEY=SECRET) as production,
+        running(tmp_path, feed="demo", DEMO_SPEED="60") as venue,
+    ):
+        production.environ["PAPER_VENUE_URL"] = venue.url
+        yield Drill(production, venue, crashes, SEED)
 
 
 def _survive(drill: Drill, kills: int) -> None:
