@@ -24,6 +24,7 @@ from trading.selectors import (
     equity_curve,
     fills_of_many,
     free_balance,
+    held_of_many,
     order_prices_of_many,
     pnl_of_many,
     worth_of,
@@ -55,6 +56,7 @@ class Row:
     bot: Bot
     pnl: Pnl
     strategy: str
+    held: str = ""  # why it may add no risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,8 @@ def _figure_rows(figures: Sequence[Figure]) -> list[FigureRow]:
 
 def rows_of(bots: Iterable[Bot]) -> list[Row]:
     listed = list(bots)
-    results = pnl_of_many(listed)
-    return [Row(bot, results[bot.pk], get_strategy(bot.strategy).title) for bot in listed]
+    results, held = pnl_of_many(listed), held_of_many(bot for bot in listed if bot.is_alive)
+    return [Row(bot, results[bot.pk], get_strategy(bot.strategy).title, held.get(bot.pk, "")) for bot in listed]
 
 
 def totals_of(rows: Sequence[Row], accounts: Sequence[Account]) -> list[Totals]:

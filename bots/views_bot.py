@@ -34,6 +34,7 @@ from trading.selectors import (
     denied_by_reason,
     events_of,
     fills_recent,
+    holds_of,
     last_decision,
     left_of,
     orders_open,
@@ -62,6 +63,7 @@ CENT = Decimal("0.01")
 def _base(bot: Bot) -> dict[str, Any]:
     result = pnl_of(bot)
     markets = markets_of_bot(bot)
+    holds = holds_of(bot)
     left = [one for one in left_of(bot) if one.position.market.perpetual or not one.fault]
     return {
         "bot": bot,
@@ -73,7 +75,8 @@ def _base(bot: Bot) -> dict[str, Any]:
         "positions": [one for one in result.holdings if one.qty or one.fills],
         "perpetual": any(one.perpetual for one in markets),
         "shown": shown_parts(result),
-        "why": why(bot),
+        "why": why(bot, holds[0].reason if holds else ""),
+        "holds": holds,
         "latest": fills_recent(bot, LATEST),
         "left": left,
         "left_open": any(one.position.market.perpetual for one in left),

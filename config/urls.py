@@ -17,6 +17,7 @@ api = [
     path("", include("bots.api")),
     path("", include("trading.api")),
     path("", include("trading.api_halts")),
+    path("", include("trading.api_holds")),
 ]
 
 urlpatterns = [

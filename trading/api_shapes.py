@@ -52,6 +52,9 @@ class OrderOut(serializers.Serializer[Order]):
     status = serializers.ChoiceField(choices=Order.Status.choices)
     cancelling: Any = serializers.SerializerMethodField(help_text="A cancel is asked for and not confirmed yet")
     reason = serializers.CharField()
+    unknown_since = serializers.DateTimeField(
+        source="unknown_at", allow_null=True, help_text="Since when nobody knows what became of it, while it is unknown"
+    )
     created_at = serializers.DateTimeField()
     sent_at = serializers.DateTimeField(allow_null=True)
     closed_at = serializers.DateTimeField(allow_null=True)

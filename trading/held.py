@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import Http404
 
 from accounts.installation import blocked_reason
 from accounts.models import Workspace
@@ -14,7 +15,19 @@ from trading.models import Hold
 
 def holds_open(workspace: Workspace) -> QuerySet[Hold]:
     """Return what a workspace's bots and accounts are held for, newest first."""
-    return Hold.objects.filter(workspace=workspace, lifted_at=None).select_related("account", "bot").order_by("-id")
+    return holds_ever(workspace).filter(lifted_at=None)
+
+
+def holds_ever(workspace: Workspace) -> QuerySet[Hold]:
+    """Return the holds of a workspace, the lifted ones included, newest first."""
+    return Hold.objects.filter(workspace=workspace).select_related("account", "bot", "lifted_by").order_by("-id")
+
+
+def hold_get(workspace: Workspace, pk: int) -> Hold:
+    found: Hold | None = Hold.objects.filter(workspace=workspace, pk=pk).select_related("account", "bot").first()
+    if found is None:
+        raise Http404("No such hold")
+    return found
 
 
 def holds_of(bot: Bot) -> list[Hold]:

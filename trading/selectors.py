@@ -15,6 +15,7 @@ from bots.models import Bot
 from exchanges.models import Market
 from exchanges.prices import Quote, quotes_get
 from trading.core.rounding import notional, to_decimal
+from trading.held import held_of_many, hold_get, holds_of, holds_open
 from trading.last_decision import LastDecision, last_decision
 from trading.left import Left, left_of
 from trading.models import AdviceAsk, Balance, EquityPoint, Fill, Order, Position
@@ -37,6 +38,10 @@ __all__ = [
     "fills_recent",
     "free_balance",
     "free_to_promise",
+    "held_of_many",
+    "hold_get",
+    "holds_of",
+    "holds_open",
     "last_decision",
     "left_of",
     "markets_in_use",

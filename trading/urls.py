@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trading import views, views_halt, views_health, views_steer
+from trading import views, views_halt, views_health, views_holds, views_steer
 
 app_name = "trading"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("bots/<uuid:public_id>/tell/<slug:kind>/preview/", views_steer.tell_preview, name="tell-preview"),
     path("bots/<uuid:public_id>/close/", views_steer.close, name="close"),
     path("orders/<uuid:order_id>/cancel/", views_steer.cancel, name="cancel"),
+    path("holds/<int:hold_id>/lift/", views_holds.lift, name="lift"),
     path("kill/", views_halt.kill, name="kill"),
     path("kill/foreign/", views_halt.kill_foreign, name="kill-foreign"),
     path("halts/<uuid:halt_id>/", views_halt.halt, name="halt"),

@@ -11,6 +11,7 @@ from bots.models import Bot, BotMarket
 from exchanges.models import Market
 from exchanges.prices import quotes_get
 from trading.core.rounding import to_decimal
+from trading.held import held_reason
 from trading.models import Fill, Order, Runtime
 
 MOST_DENIED = 5
@@ -77,18 +78,22 @@ def _why_not_running(bot: Bot) -> str:
     }.get(Bot.Status(bot.status), "")
 
 
-def why(bot: Bot) -> Why:
-    """Say what the bot is waiting for, from its orders, the last prices and what was denied."""
+def why(bot: Bot, held: str | None = None) -> Why:
+    """Say what the bot is waiting for, from its orders, the last prices, what was denied and what holds it back.
+
+    `held` is the reason for that, from somebody who knows it already.
+    """
     if bot.status not in (Bot.Status.RUNNING, Bot.Status.PAUSED):
         return Why(_why_not_running(bot))
     markets = _markets(bot)
     quotes = quotes_get(market.pk for market in markets)
     silent = [market.symbol for market in markets if market.pk not in quotes]
-    denied = tuple(_denials(bot))
+    orders = list(Order.objects.filter(bot=bot, status__in=Order.LIVE, cancel_why="").order_by("id"))
+    reason = held_reason(bot) if held is None else held
+    denied = (*_doubts(reason, orders), *_denials(bot))
     if silent:
         names = ", ".join(silent[:3]) + (" and others" if len(silent) > 3 else "")
         return Why("Waiting for the first price." if len(markets) == 1 else f"Waiting for prices of {names}.", denied)
-    orders = list(Order.objects.filter(bot=bot, status__in=Order.LIVE, cancel_why="").order_by("id"))
     lasts = {market.pk: to_decimal(quotes[market.pk].last) for market in markets}
     return _why_running(bot, markets, lasts, orders, denied)
 
@@ -128,6 +133,13 @@ def _denials(bot: Bot) -> list[str]:
         return []
     found = denied_by_reason(bot)[:MOST_DENIED]
     return [f"{one.first.slot if one.number == 1 else f'{one.number} orders'}: {one.reason}" for one in found]
+
+
+def _doubts(reason: str, orders: Iterable[Order]) -> list[str]:
+    """Return what holds the bot back, and the orders of which something is open: their outcome, or a change."""
+    found = [f"Held: {reason}"] if reason else []
+    doubtful = [order for order in orders if order.in_doubt or order.amend_tries]
+    return found + [f"{order.slot}: {order.state_words}" for order in doubtful[:MOST_DENIED]]
 
 
 def _notes(bot: Bot) -> list[str]:

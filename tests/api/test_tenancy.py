@@ -13,6 +13,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from accounts.models import Account, Event
 from accounts.services import event_append
@@ -22,7 +23,7 @@ from risk.services import Target, halt_set
 from tests.factories import MarketFactory, account_of, alice, bob, bot_of, funded, priced, viewer_of
 from trading.core.types import Kind, Side, Want
 from trading.inbox import want_json
-from trading.models import Order
+from trading.models import Hold, Order
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,7 @@ OWN = {  # of the signed-in person's own workspace; no object is named in the ad
     "risk/incidents/",
     "risk/limits/",
     "api/v1/halts/",
+    "api/v1/holds/",
     "api/v1/incidents/",
     "api/v1/limits/",
     "api/v1/me/",
@@ -76,9 +78,9 @@ SHARED = {  # by all tenants: markets and their prices belong to nobody
     "api/v1/markets/<int:market_id>/candles/",
     "api/v1/markets/<int:market_id>/price/",
 }
-OBJECT_PARAMETERS = {"account_id", "bot_id", "halt_id", "incident_id", "order_id", "public_id"}
+OBJECT_PARAMETERS = {"account_id", "bot_id", "halt_id", "hold_id", "incident_id", "order_id", "public_id"}
 OPERATORS = "admin/"
-RECORDED = (Bot, BotInput, Order, Event, Account, Halt, Incident, Limits)
+RECORDED = (Bot, BotInput, Order, Event, Account, Halt, Hold, Incident, Limits)
 UNSAFE = ("post", "put", "patch", "delete")
 
 
@@ -146,7 +148,18 @@ class World:
         event_append(workspace=self.bot.workspace, kind="note", text="Alices own event", bot=self.bot.public_id)
         halted = Target(Halt.Scope.ACCOUNT, "Alices own account", self.account.workspace, self.account)
         self.halt, _ = halt_set(target=halted, reason="Alices own reason", by=self.alice)
+        self.hold = Hold.objects.create(
+            workspace=self.bot.workspace,
+            account=self.account,
+            bot=self.bot,
+            cause=Hold.Cause.FOREIGN,
+            reason="Alices own hold",
+            needs_person=True,
+            since=timezone.now(),
+            seen_at=timezone.now(),
+        )
         self.values = {
+            "hold_id": self.hold.pk,
             "halt_id": self.halt.public_id,
             "incident_id": self.halt.incident.public_id,
             "account_id": self.account.public_id,

@@ -111,6 +111,22 @@ class Order(models.Model):
         return self.status in self.LIVE
 
     @property
+    def in_doubt(self) -> bool:
+        """Say whether nobody knows what became of it."""
+        return self.status in (self.Status.SENDING, self.Status.UNKNOWN) and self.unknown_at is not None
+
+    @property
+    def state_words(self) -> str:
+        """Say how it stands in a trader's words, with what it waits for."""
+        if self.cancel_why and self.is_live:
+            return "Being cancelled"
+        if self.in_doubt:
+            return f"Outcome unknown, asking since {self.unknown_at:%H:%M:%S} UTC"
+        if self.is_live and self.amend_tries and self.amend_after is not None:
+            return f"{self.get_status_display()}; change refused, asked again at {self.amend_after:%H:%M:%S} UTC"
+        return self.get_status_display()
+
+    @property
     def by_hand(self) -> bool:
         """Say whether a person may cancel it: alive, not being cancelled, and not one of the engine's own."""
         return self.is_live and not self.cancel_why and not self.slot.startswith("engine:")

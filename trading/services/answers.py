@@ -59,7 +59,8 @@ def _accept(order: Order, report: OrderReport) -> bool:
         client_order_id=order.client_order_id,  # not the next attempt's, of which this says nothing
         status__in=(Order.Status.SENDING, Order.Status.UNKNOWN, Order.Status.PLANNED),
     )
-    return bool(sent.update(status=Order.Status.WORKING, exchange_order_id=report.exchange_order_id))
+    known = {"exchange_order_id": report.exchange_order_id, "unknown_at": None, "lookups": 0}
+    return bool(sent.update(status=Order.Status.WORKING, **known))
 
 
 def _ended(order: Order, report: OrderReport) -> None:

@@ -71,12 +71,17 @@ def hold_lift(*, hold: Hold, why: str, by: User | None = None) -> bool:
     lifted = Hold.objects.filter(pk=hold.pk, lifted_at=None)
     if not lifted.update(lifted_at=timezone.now(), lifted_by=by, lifted_why=why[:REASON_MAX]):
         return False
-    held = Bot.objects.filter(account=hold.account_id, status__in=AWAKE)
-    held = held.filter(pk=hold.bot_id) if hold.bot_id is not None else held
-    BotInput.objects.bulk_create(input_row(pk, Woken("retry")) for pk in held.values_list("pk", flat=True))
+    BotInput.objects.bulk_create(input_row(pk, Woken("retry")) for pk in held_by(hold))
     name = f" by {by.name or by.email}" if by is not None else ""
     _tell(hold.account, hold.bot, "hold.lifted", f"No longer held{name}: {why}", "info", hold.cause, hold.ref)
     return True
+
+
+def held_by(hold: Hold) -> list[int]:
+    """Return the bots that a hold concerns and that are awake."""
+    held = Bot.objects.filter(account=hold.account_id, status__in=AWAKE)
+    held = held.filter(pk=hold.bot_id) if hold.bot_id is not None else held
+    return list(held.values_list("pk", flat=True))
 
 
 def hold_lift_by(*, hold: Hold, by: User) -> None:
