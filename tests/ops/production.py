@@ -32,6 +32,8 @@ money = Decimal(100000)
 account = paper_account_create(workspace=workspace_ensure(user).workspace, name="Paper", starting_balance=money)
 paper_account_fund(account=account, coin=account.quote, amount=money)
 """
+# Redis databases of their own for each of the two processes in which tests run: broker, and cache with channel layer.
+REDIS = [12 + 2 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2) + n for n in (0, 1)]
 
 
 class Production(Asked):
@@ -48,8 +50,8 @@ class Production(Asked):
             | PATIENT
             | {
                 "DATABASE_URL": database,
-                "BROKER_URL": f"{broker}/12",
-                "REDIS_URL": f"{broker}/13",
+                "BROKER_URL": f"{broker}/{REDIS[0]}",
+                "REDIS_URL": f"{broker}/{REDIS[1]}",
                 "SECRET_KEY": "only-for-this-test-0123456789-abcdefghijklmnopqrstuvwxyz",
                 "DEMO_SPEED": "60",
             }
@@ -111,7 +113,7 @@ def production_of(tmp_path: Path, **changes: str) -> Iterator[Production]:
     address, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "").rpartition("/")[0]
     if not address.startswith("postgres") or not broker.startswith("redis"):
         pytest.skip("needs DATABASE_URL (PostgreSQL) and BROKER_URL (Redis): .ci/run sets both")
-    for number in (12, 13):
+    for number in REDIS:
         with redis.Redis.from_url(f"{broker}/{number}") as server:
             server.flushdb()
     with ExitStack() as stack:
