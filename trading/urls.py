@@ -7,6 +7,7 @@ from trading import views, views_halt, views_health, views_holds, views_steer
 app_name = "trading"
 urlpatterns = [
     path("ops/health/", views_health.operators, name="health"),
+    path("status/", views_health.status, name="status"),
     path("accounts/open/", views.open_account, name="open-account"),
     path("bots/<uuid:public_id>/tell/<slug:kind>/", views_steer.tell, name="tell"),
     path("bots/<uuid:public_id>/tell/<slug:kind>/preview/", views_steer.tell_preview, name="tell-preview"),
