@@ -15,7 +15,8 @@ from django.core.management import CommandError, call_command
 
 from exchanges.adapters.paperwire.parse import NEWS
 from exchanges.adapters.paperwire.sign import PLATFORM
-from tests.exchanges.books import bar, flat, request
+from exchanges.paper_server.walker import Walker
+from tests.exchanges.books import bar, flat, funded, market, place, request
 from tests.exchanges.venue_process import SECRET, running
 from tests.factories import UserFactory
 from tests.served import until
@@ -85,6 +86,27 @@ def test_whoever_waits_for_news_hears_at_once_whose_they_are(venue_process):
     listener.join(120)
     assert heard[0][1] == [key]
     assert heard[0][0] > newest
+
+
+class Bell:
+    """Counts how often it is rung."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+
+    def ring(self) -> None:
+        self.rung += 1
+
+
+@pytest.mark.django_db
+def test_a_price_that_changes_the_book_rings_and_no_other_does():
+    btc, account, bell = market(), funded(), Bell()
+    place(account, "a", "buy", "0.5", "99")
+    walker = Walker(bell)
+    for move, rung in ((flat(100.0, 0), 0), (flat(98.0, 5), 1), (flat(97.0, 6), 1)):
+        walker.before({btc.pk})
+        walker.on_bar(btc, move, (), received_ms=1, catching_up=False)
+        assert bell.rung == rung
 
 
 def test_killed_amid_orders_it_keeps_what_it_answered(venue_process):
