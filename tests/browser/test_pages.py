@@ -16,7 +16,7 @@ RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "
 PAGES = ["/sign-in/", "/", "/bots/", "/bots/new/", "/bots/new/grid/", "/bots/new/ema_cross/", "/bots/new/dca/",
          "/bots/new/pair/", "/bots/new/scan/", "/bots/new/adviser/", "/strategies/", "/strategies/dca/", "BOT",
          "BOT?tab=fills", "BOT?tab=decision", "BOT?tab=activity", "BOT?tab=settings", "BOTtell/resume/",
-         "BOTedit/"]  # fmt: skip
+         "BOTedit/", "/risk/", "/risk/incidents/", "/risk/limits/", "/kill/"]  # fmt: skip
 SCREENS = {"desktop": {"viewport": DESKTOP}, "phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True}}
 
 
