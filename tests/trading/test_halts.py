@@ -17,11 +17,13 @@ from risk.models import Halt, Incident
 from risk.services import Target, halt_rearm, halt_set
 from tests.factories import PASSWORD, AccountFactory, member_of
 from tests.trading.halts import Away, live, operator, owner_of, pull, rearmed, sweep, venue
+from tests.trading.shapes import ADVISOR, CASH, FEE, trial
 from tests.trading.world import World, check_books, live_orders
 from trading.core.errors import InvalidInput
 from trading.halt_foreign import foreign_cancel, foreign_count
 from trading.halt_progress import progress_of
 from trading.models import Order, Position, Runtime
+from trading.replay import ReplayMarket, replayed
 from trading.runtime import run_due, venue_for
 from trading.services.amending import amends_send
 from trading.services.sending import orders_send
@@ -332,3 +334,19 @@ def test_the_platform_belongs_to_operators(world):
 
 def pull_as_owner(bot: Bot) -> None:
     halt_set(target=Target("platform", "all"), reason="", by=owner_of(bot.workspace))
+
+
+def test_a_replay_trades_as_its_backtest_does_whatever_is_halted():
+    halt_set(target=Target(Halt.Scope.PLATFORM, "all"), reason="", by=operator())
+    one = trial("grid", 1)
+    with replayed(
+        strategy=one.strategy.key,
+        params=one.params.model_dump(mode="json"),
+        markets={alias: ReplayMarket(market.candles, market.rules) for alias, market in one.markets.items()},
+        cash=CASH,
+        fee=FEE,
+        advisor=ADVISOR,
+    ) as run:
+        lines = list(run.lines())
+        assert lines
+        assert lines == list(one.simulate().lines())
