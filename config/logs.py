@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,23 +60,27 @@ def logging_of(level: str, form: str) -> dict[str, Any]:
 
 
 def slow_queries_watch(connection: Any, **_: Any) -> None:
-    """From now on log the statements of this connection that take longer than SLOW_QUERY_MS (0: none)."""
+    """From now on log the statements of this connection that take longer than SLOW_QUERY_MS (0: none).
+
+    Called at each connect; the wrappers outlive the connection, so one is enough.
+    """
     from django.conf import settings  # this module is read by the settings
 
-    if settings.SLOW_QUERY_MS > 0:
-        connection.execute_wrappers.append(slow_queries(settings.SLOW_QUERY_MS))
+    if settings.SLOW_QUERY_MS > 0 and not any(isinstance(one, SlowQueries) for one in connection.execute_wrappers):
+        connection.execute_wrappers.append(SlowQueries(settings.SLOW_QUERY_MS))
 
 
-def slow_queries(limit_ms: int) -> Callable[..., Any]:
-    """Return a wrapper for a connection that logs statements that took longer; their parameters never."""
+@dataclass(frozen=True, slots=True)
+class SlowQueries:
+    """Wraps the statements of a connection: those that took longer than this are logged, their parameters never."""
 
-    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    limit_ms: int
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         began = time.monotonic()
         try:
             return execute(sql, params, many, context)
         finally:
             took_ms = (time.monotonic() - began) * 1000
-            if took_ms > limit_ms:
+            if took_ms > self.limit_ms:
                 slow.warning("%.0f ms: %s", took_ms, sql[:STATEMENT_MAX])
-
-    return watch

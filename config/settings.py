@@ -362,5 +362,5 @@ KEEP_DAYS = {
     "jobs": env_int("KEEP_JOBS_DAYS", 30),
 }
 METRICS_TOKEN = env_secret("METRICS_TOKEN")  # whoever bears it may read /metrics; without it only this machine
-SLOW_QUERY_MS = env_int("SLOW_QUERY_MS", 500)  # a statement that takes longer is logged, without its parameters
+SLOW_QUERY_MS = env_int("SLOW_QUERY_MS", 1000)  # a statement that takes longer is logged, without its parameters
 LOGGING = logging_of(env_str("LOG_LEVEL", "INFO"), env_choice("LOG_FORMAT", "line", ("line", "json")))

@@ -11,7 +11,7 @@ from django.db import connection
 
 from accounts.correlation import correlated, correlation
 from config.celery import _carry, _leave, _take
-from config.logs import Correlated, JsonLines, logging_of, slow_queries
+from config.logs import Correlated, JsonLines, SlowQueries, logging_of, slow_queries_watch
 from tests.factories import alice
 
 SECRET = "not-for-the-log"
@@ -94,11 +94,19 @@ def test_a_message_carries_the_id_to_its_task():
 
 @pytest.mark.django_db
 def test_a_slow_statement_is_logged_without_its_parameters(caplog):
-    with connection.execute_wrapper(slow_queries(-1)), connection.cursor() as cursor:
+    with connection.execute_wrapper(SlowQueries(-1)), connection.cursor() as cursor:
         cursor.execute("SELECT %s", [SECRET])
     assert "SELECT %s" in caplog.text
     assert SECRET not in caplog.text
     caplog.clear()
-    with connection.execute_wrapper(slow_queries(60_000)), connection.cursor() as cursor:
+    with connection.execute_wrapper(SlowQueries(60_000)), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     assert caplog.text == ""
+
+
+@pytest.mark.django_db
+def test_a_connection_that_comes_again_is_watched_once(settings):
+    settings.SLOW_QUERY_MS = 5
+    for _ in range(3):
+        slow_queries_watch(connection)
+    assert sum(isinstance(one, SlowQueries) for one in connection.execute_wrappers) == 1
