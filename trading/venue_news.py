@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from accounts.containment import contain
 from accounts.models import Account
@@ -34,9 +34,16 @@ def start_news(stop: threading.Event, book: Book) -> threading.Thread | None:
     """Listen in a thread of its own, and `book` accounts with news; None where no such venue is configured."""
     if not settings.PAPER_VENUE_URL:
         return None
-    thread = threading.Thread(target=_run, args=(stop, book), name="venue news", daemon=True)
+    thread = threading.Thread(target=_listen, args=(stop, book), name="venue news", daemon=True)
     thread.start()
     return thread
+
+
+def _listen(stop: threading.Event, book: Book) -> None:
+    try:
+        _run(stop, book)
+    finally:
+        connections.close_all()  # this thread's: nobody else would
 
 
 def _run(stop: threading.Event, book: Book) -> None:
