@@ -26,6 +26,7 @@ from trading.health_work import (
     errors_check,
     halts_check,
     holds_check,
+    installation_checked,
     jobs_check,
     jobs_last,
     prices_check,
@@ -69,6 +70,7 @@ def health(now: datetime | None = None) -> Health:
     jobs = jobs_last(at)
     queues = queues_now(processes)
     checks = [
+        *installation_checked(),
         *kinds_check(processes),
         *clocks_checked(processes),
         sweep_check(at),

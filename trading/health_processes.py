@@ -19,11 +19,11 @@ GONE = "gone without a goodbye"
 QUEUE_LONG = 1000  # messages
 KINDS = ("embedded",) if settings.EMBEDDED else ("web", "worker", "beat", "streams")
 TODO = {
-    "web": "Start `daphne config.asgi:application`; see its log.",
-    "worker": "Start `celery -A config worker`; until then no bot decides. Resting orders stay as they are.",
-    "beat": "Start `celery -A config beat`; until then nothing is looked after.",
-    "streams": "Start `manage.py streams`; until then there are no prices, and nothing that adds risk is sent.",
-    "embedded": "Start it again with `make run`.",
+    "web": "Start “daphne config.asgi:application”; see its log.",
+    "worker": "Start “celery -A config worker”; until then no bot decides. Resting orders stay as they are.",
+    "beat": "Start “celery -A config beat”; until then nothing is looked after.",
+    "streams": "Start “manage.py streams”; until then there are no prices, and nothing that adds risk is sent.",
+    "embedded": "Start it again with “make run”.",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.installation import blocked_reason
 from bots.models import Bot
 from exchanges.prices import quotes_get
 from risk.models import Halt
@@ -73,6 +74,21 @@ def holds_check() -> Check:
         return Check("Holds", OK, "none")
     text = f"{count} open" + (f", {people} of them wait for a person" if people else "")
     return Check("Holds", WARN, text, "Each says on its bot's page what happened; the admin lists them all.")
+
+
+def installation_checked() -> list[Check]:
+    """A copied or restored database sends nothing: the one thing to know then."""
+    reason = blocked_reason()
+    if not reason:
+        return []
+    return [
+        Check(
+            "Installation",
+            BAD,
+            reason,
+            "When no other copy runs: “manage.py confirm_installation --no-other-copy-runs”.",
+        )
+    ]
 
 
 def halts_check() -> Check:

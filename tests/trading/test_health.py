@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Installation, User
 from tests.factories import PASSWORD, alice, priced
 from tests.trading.world import World
 from trading.health import health
@@ -154,3 +155,11 @@ def test_the_admin_shows_and_changes_nothing(client, model):
     client.force_login(User.objects.create_superuser("staff@example.org", PASSWORD))
     assert client.get(f"/admin/trading/{model}/").status_code == 200
     assert client.get(f"/admin/trading/{model}/add/").status_code == 403
+
+
+def test_a_copied_database_is_the_first_thing_to_know():
+    Installation.objects.create(blocked="This database was copied")
+    cache.clear()
+    found = health()
+    assert found.headline == "Installation: This database was copied"
+    assert "confirm_installation" in found.checks[0].todo
