@@ -17,6 +17,7 @@ MAX_STEPS = 2**52  # beyond it neighbouring grid points are no longer distinct f
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _STORED = Decimal("1e-18")
 _NOISE = Decimal(2) ** -48
+_CRUMB = Decimal("1e-30")  # what a division to 60 digits may leave; no stored number stands that near beside the grid
 _FLOAT_NOISE = 2.0**-48
 _FLOAT_WHOLE = 2**53
 _MOST_QUICK = 2.0**40
@@ -29,7 +30,10 @@ def to_decimal(value: float) -> Decimal:
 
 
 def to_grid(value: float | Decimal, step: Decimal, rounding: str, field: str = "price") -> Decimal:
-    """Round to a multiple of `step` by one of decimal's modes. Raises InvalidInput, naming `field`, when none fits."""
+    """Round to a multiple of `step` by one of decimal's modes. Raises InvalidInput, naming `field`, when none fits.
+
+    Only a float is given the benefit of its noise: a Decimal is exact, and a quantity just below a lot is below it.
+    """
     exact = value if isinstance(value, Decimal) else to_decimal(value)
     if not exact.is_finite():
         raise InvalidInput(f"{field} must be a finite number, not {value}", field=field, value=value)
@@ -41,7 +45,8 @@ def to_grid(value: float | Decimal, step: Decimal, rounding: str, field: str = "
             value=value,
         )
     nearest = steps.to_integral_value()
-    if abs(steps - nearest) > max(abs(steps) * _NOISE, Decimal("1e-9")):
+    noise = _CRUMB if isinstance(value, Decimal) else max(abs(steps) * _NOISE, Decimal("1e-9"))
+    if abs(steps - nearest) > noise:
         nearest = steps.to_integral_value(rounding=rounding)
     return _EXACT.multiply(nearest, step)
 
