@@ -33,7 +33,20 @@ MOMENTS = st.sampled_from(
         for when in ("before", "after")
     ]
 )
-MEANWHILE = st.sampled_from(["others", "others later", "others much later", "price", "pause", "stop", "cancel", "want"])
+MEANWHILE = st.sampled_from(
+    [
+        "others",
+        "others later",
+        "others much later",
+        "price",
+        "unseen fill",
+        "unseen fill",
+        "pause",
+        "stop",
+        "cancel",
+        "want",
+    ]
+)
 
 
 # how often, and with which arguments
@@ -83,7 +96,7 @@ STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
     "fault": (14, {"fate": FATES, "times": st.sampled_from([1, 1, 2]), "tick": st.booleans()}),
     "meanwhile": (6, {"moment": MOMENTS, "what": MEANWHILE, "bot": BOT}),
     "land": (4, {}),
-    "late_news": (3, {"kept_back": st.sampled_from([0, 0, 1, 3]), "lagging": st.booleans()}),
+    "late_news": (5, {"kept_back": st.sampled_from([0, 0, 1, 3]), "lagging": st.booleans()}),
     "person": (3, {"bot": BOT, "what": st.sampled_from(["pause", "resume", "resume", "sell", "keep", "leave"])}),
     "cancel_by_hand": (3, {"bot": BOT}),
     "foreign": (1, {"qty": st.sampled_from(["0.1", "3"])}),
@@ -234,11 +247,17 @@ class Steps:
             "others later": lambda: world.others(11.0),
             "others much later": lambda: world.others(26.0),
             "price": lambda: world.price(-2.0),
+            "unseen fill": self._unseen_fill,
             "pause": lambda: self._tell(bot_pause, number),
             "stop": lambda: self._tell(bot_stop, number, mode="sell"),
             "cancel": lambda: self.cancel_by_hand(number),
             "want": lambda: self._want(number, "a", "limit", Side.BUY, 1.0, -2.0),
         }[what]
+
+    def _unseen_fill(self) -> None:
+        """Something fills, and the venue's list of executions doesn't show it yet."""
+        self.world.line.kept_back += 1
+        self.world.price(-6.0)
 
     def land(self) -> None:
         self.world.line.land(self.world.account)

@@ -5,10 +5,13 @@ strategies want, workers that tick, die, hang or lose their lease, a line to the
 people, and time. After each step the auditor reads the rows and the model compares them with all that has been; in the
 end everything is healed and must agree to the last digit.
 
-A run of another size, or again:   MACHINE_RUNS=10000 MACHINE_SEED=7 pytest tests/trading/test_order_machine.py
-A failure prints the steps and the seed. The same seed and number of runs give the same steps, so it comes again;
-MACHINE_SHRINK=1 leaves out, within some minutes, the steps that it doesn't need. `make drill` runs 10,000 in shards,
-each with a seed of its own.
+A failure prints its steps and its seed. The same seed and number of runs give the same steps, so it comes again:
+
+    MACHINE_SEED=7 MACHINE_RUNS=100 pytest tests/trading/test_order_machine.py -k "whatever and 0"
+
+MACHINE_STEPS says how long a run is (the failure names it), and MACHINE_SHRINK=1 leaves out, within some minutes, the
+steps that a failure doesn't need. An ordinary test run has 300 runs in three shards; `make drill` has 10,000 longer
+ones in 40 shards, each with a seed of its own: one that failed is run alone by its number (-k "10000 and 17").
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -29,21 +32,19 @@ from tests.trading.machine_world import MachineWorld, Steered, clean, on_the_mac
 from trading.models import Fill
 
 pytestmark = pytest.mark.django_db(transaction=True)
-RUNS = 300
-STEPS = int(os.environ.get("MACHINE_STEPS", "12"))
-SHARD = 250  # runs with one seed in the drill
+SHARDS, RUNS, STEPS = 3, 100, 10  # of an ordinary test run: shards, runs in each, steps in each run
+DRILL_SHARDS, DRILL_RUNS, DRILL_STEPS = 40, 250, 24
 
 
 class OrderMachine(RuleBasedStateMachine):
     world: MachineWorld | None = None
-    world_made: Callable[..., MachineWorld] = MachineWorld
     fills = 0
     used: ClassVar[set[str]] = set()
 
     @initialize(perpetual=st.sampled_from([(False,), (False,), (True,), (False, False), (False, True)]))
     def begin(self, perpetual: tuple[bool, ...]) -> None:
         clean()
-        self.world = type(self).world_made(perpetual, STEERED)
+        self.world = MachineWorld(perpetual, STEERED)
         self.steps = Steps(self.world)
         for number in range(len(perpetual)):
             self.steps.want(number, "a", "limit", buys=True, qty=1.0, away=-0.5)
@@ -80,11 +81,14 @@ def _shelf(settings) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def run(machine: type[OrderMachine], runs: int, number: int | None) -> type[OrderMachine]:
-    """Run it so often; with a seed, the same steps each time."""
+def run(shard: int, runs: int, steps_: int) -> type[OrderMachine]:
+    """Run a shard: the same steps for the same seed. In CI the seed is always the same, elsewhere ever new ones."""
+    given = os.environ.get("MACHINE_SEED")
+    number = int(given) + shard if given else shard if os.environ.get("CI") else random.randrange(10**6)
+    runs, steps_ = int(os.environ.get("MACHINE_RUNS", runs)), int(os.environ.get("MACHINE_STEPS", steps_))
     quietly = settings(
         max_examples=runs,
-        stateful_step_count=STEPS,
+        stateful_step_count=steps_,
         deadline=None,
         database=None,
         phases=(Phase.generate, Phase.shrink) if os.environ.get("MACHINE_SHRINK") else (Phase.generate,),
@@ -92,17 +96,26 @@ def run(machine: type[OrderMachine], runs: int, number: int | None) -> type[Orde
         report_multiple_bugs=False,
         print_blob=False,
     )
-    tried = type("Tried", (machine,), {"fills": 0, "used": set()})
+    tried = type("Tried", (OrderMachine,), {"fills": 0, "used": set()})
     try:
-        run_state_machine_as_test(seed(number)(tried) if number is not None else tried, settings=quietly)
+        run_state_machine_as_test(seed(number)(tried), settings=quietly)
     except BaseException as error:
-        error.add_note(f"again: MACHINE_SEED={number} MACHINE_RUNS={runs} pytest tests/trading/test_order_machine.py")
+        again = f"MACHINE_SEED={number} MACHINE_RUNS={runs} MACHINE_STEPS={steps_}"
+        error.add_note(f'again: {again} pytest tests/trading/test_order_machine.py -k "whatever and 0"')
         raise
     return tried
 
 
-def test_whatever_happens_the_invariants_hold() -> None:
-    given = os.environ.get("MACHINE_SEED")
-    number = int(given) if given else None if os.environ.get("CI") else random.randrange(10**6)
-    tried = run(OrderMachine, int(os.environ.get("MACHINE_RUNS", RUNS)), number)
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_whatever_happens_the_invariants_hold(shard: int) -> None:
+    tried = run(shard, RUNS, STEPS)
     assert tried.fills, "nothing was traded"
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("shard", range(DRILL_SHARDS))
+def test_10000_runs_break_no_invariant(shard: int, capsys: pytest.CaptureFixture[str]) -> None:
+    tried = run(shard, DRILL_RUNS, DRILL_STEPS)
+    with capsys.disabled():
+        print(f"\nshard {shard}: {tried.fills} fills, {len(tried.used)} kinds of faults met")  # noqa: T201
+    assert tried.fills > DRILL_RUNS / 10
