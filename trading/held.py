@@ -1,4 +1,7 @@
-"""What is held back at the moment, and why: reads of the holds. `trading.services.holds` sets and lifts them."""
+"""What is held back at the moment, and why: reads of the holds. `trading.services.holds` sets and lifts them.
+
+Replays never are: they trade nothing, so a copied database may replay, too.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from accounts.installation import blocked_reason
-from accounts.models import Workspace
+from accounts.installation import blocked_reason, unblocked
+from accounts.models import Account, Workspace
 from bots.models import Bot
+from exchanges.selectors import REPLAY
 from trading.models import Hold
 
 
@@ -37,6 +41,8 @@ def holds_of(bot: Bot) -> list[Hold]:
 
 def held_reason(bot: Bot) -> str:
     """Say why the bot may add no risk at the moment; empty when nothing holds it."""
+    if bot.account.feed.startswith(REPLAY):
+        return ""
     return blocked_reason() or _on(bot).order_by("id").values_list("reason", flat=True).first() or ""
 
 
@@ -52,6 +58,16 @@ def held_of_many(bots: Iterable[Bot]) -> dict[int, str]:
     blocked = blocked_reason()
     reasons = {bot.pk: blocked or by_bot.get(bot.pk) or by_account.get(bot.account_id, "") for bot in asked}
     return {pk: reason for pk, reason in reasons.items() if reason}
+
+
+def copy_reason(account: Account) -> str:
+    """Say why nothing at all may be sent for this account: the database is a copy. Empty: nothing is against it."""
+    return "" if account.feed.startswith(REPLAY) else blocked_reason()
+
+
+def in_its_own_house(account: Account) -> Q:
+    """Select everything, or nothing while the database is a copy: for the compare-and-set of a send."""
+    return Q() if account.feed.startswith(REPLAY) else unblocked()
 
 
 def unheld() -> Q:

@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from accounts.containment import contain
 from accounts.crashpoints import crashpoint
-from accounts.installation import blocked_reason
 from accounts.models import Account
 from bots.models import Bot, BotInput
 from bots.selectors import not_replayed
@@ -31,6 +30,7 @@ from trading.core.errors import InvalidInput, RateLimited, StrategyFault, VenueE
 from trading.core.ports import Venue
 from trading.core.types import Decision
 from trading.halted import halts_on
+from trading.held import copy_reason
 from trading.leases import Lease, lease_release, lease_renew, lease_take
 from trading.models import Hold, Journal, Order, Position, Runtime
 from trading.read_only_venue import ReadOnlyVenue
@@ -66,7 +66,7 @@ VENUES: dict[str, Callable[[Account], Venue]] = {  # the shelf: one line each
 
 def venue_for(account: Account) -> Venue:
     """Return the port to an account's venue; in a copied database one that changes nothing there."""
-    venue, blocked = VENUES[account.venue](account), blocked_reason()
+    venue, blocked = VENUES[account.venue](account), copy_reason(account)
     if blocked:
         return ReadOnlyVenue(venue, blocked)
     return venue if account.feed.startswith(REPLAY) else cast(Venue, metrics.Measured(venue, account.venue))

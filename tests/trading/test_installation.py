@@ -9,13 +9,16 @@ import pytest
 from django.core.cache import cache
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.urls import reverse
 
 from accounts.installation import COPIED, blocked_reason, installation_check, installation_now
 from accounts.models import Installation, User
 from bots.models import BotInput
 from exchanges.models import PaperOrder
+from exchanges.paper import PaperVenue
 from tests.factories import alice
+from tests.trading.shapes import ADVISOR, CASH, FEE, trial
 from tests.trading.test_lost_answers import planned_bot
 from tests.trading.world import World, check_books, live_orders, run_once
 from trading.clock import WALL
@@ -24,7 +27,9 @@ from trading.core.ids import client_order_id
 from trading.held import held_reason
 from trading.ids import order_id
 from trading.models import Order
+from trading.replay import ReplayMarket, replayed
 from trading.runtime import accounts_reconcile, venue_for
+from trading.services.sending import cancels_send, orders_send
 from trading.services.waking import bots_due
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +99,30 @@ def test_a_copy_cancels_and_changes_nothing_that_may_be_the_other_ones(settings)
     assert venue.balances()
 
 
+def test_a_copy_that_is_found_out_between_reading_and_sending_sends_nothing():
+    """Another process has compared the ids a moment ago: the send itself sees what it has found."""
+    world = World()
+    bot = planned_bot(world)
+
+    def meanwhile(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "trading_order"'):
+            Installation.objects.filter(blocked="").update(blocked=COPIED)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile):
+        orders_send(bot, PaperVenue(world.account))
+    assert not world.account.paper_orders.exists()
+
+
+def test_a_copy_cancels_nothing_whatever_way_to_the_venue_it_has(settings):
+    world = World()
+    bot = world.bot()
+    copied(settings)
+    cancels_send(list(live_orders(bot).values()), PaperVenue(world.account))
+    assert set(PaperOrder.objects.values_list("status", flat=True)) == {"working"}
+    assert set(Order.objects.filter(bot=bot).values_list("cancel_sent_at", flat=True)) == {None}
+
+
 def test_a_copy_goes_on_booking_what_the_venue_says(settings):
     world = World()
     bot = world.bot()
@@ -155,3 +184,22 @@ def test_an_operator_confirms_in_the_admin_and_stands_in_the_record(settings, cl
     client.post(address, {"action": "confirm", "_selected_action": [row.pk]})
     row.refresh_from_db()
     assert (row.blocked, row.confirmed_by) == ("", person)
+
+
+def test_a_copy_replays_as_any_other_database_does(settings):
+    """A replay trades nothing: whoever looks into a backup may replay on it."""
+    settings.INSTALLATION_ID = str(uuid4())
+    cache.clear()
+    assert blocked_reason()
+    one = trial("grid", 1)
+    with replayed(
+        strategy=one.strategy.key,
+        params=one.params.model_dump(mode="json"),
+        markets={alias: ReplayMarket(market.candles, market.rules) for alias, market in one.markets.items()},
+        cash=CASH,
+        fee=FEE,
+        advisor=ADVISOR,
+    ) as run:
+        lines = list(run.lines())
+        assert lines
+        assert lines == list(one.simulate().lines())

@@ -14,12 +14,11 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.crashpoints import crashpoint
-from accounts.installation import unblocked
 from bots.models import BotInput
 from trading.core.control import urgency
 from trading.core.ports import Amendment, Venue
 from trading.halted import halts_on
-from trading.held import unheld
+from trading.held import in_its_own_house, unheld
 from trading.leases import Lease
 from trading.models import Order
 from trading.services.answers import reports_apply
@@ -66,7 +65,7 @@ def _claim(order: Order, lease: Lease | None) -> bool:
     """Compare and set: it is still what is wanted, and no other one is on its way."""
     wanted = Order.objects.filter(
         amends_unsent(),
-        unblocked(),
+        in_its_own_house(order.account),
         fenced(lease),
         pk=order.pk,
         amend_qty=order.amend_qty,

@@ -15,14 +15,15 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.crashpoints import crashpoint
-from accounts.installation import blocked_reason, unblocked
+from accounts.installation import unblocked
 from bots.models import Bot, BotInput
+from exchanges.selectors import REPLAY
 from trading.core.control import urgency
 from trading.core.errors import OutcomeUnknown, RateLimited, VenueUnavailable
 from trading.core.ports import OrderRequest, Venue
 from trading.core.types import Kind, Side, Tif
 from trading.halted import halts_on
-from trading.held import unheld
+from trading.held import copy_reason, in_its_own_house, unheld
 from trading.inbox import want_value
 from trading.leases import Lease
 from trading.models import Order
@@ -38,7 +39,8 @@ def orders_unsent() -> QuerySet[Order]:
     Without those that a hold keeps back: nobody is due for them before it is lifted.
     """
     cancel = ~Q(cancel_why="") & Q(cancel_sent_at=None, closed_at=None, status__in=Order.LIVE)
-    return Order.objects.filter(unblocked(), (Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
+    ours = unblocked() | Q(account__feed__startswith=REPLAY)
+    return Order.objects.filter(ours, (Q(status=Order.Status.PLANNED) & unheld()) | cancel | amends_unsent())
 
 
 def orders_send(bot: Bot, venue: Venue, lease: Lease | None = None) -> bool:
@@ -68,7 +70,7 @@ def cancels_send(orders: Sequence[Order], venue: Venue) -> None:
             if Order.objects.filter(pk=order.pk, status=Order.Status.PLANNED).update(status=Order.Status.CANCELLED):
                 order_close(order, order.cancel_why, Order.Status.CANCELLED)
     sent = [order for order in orders if order.status != Order.Status.CANCELLED]
-    if not sent or blocked_reason():  # of a copy: the orders at the venue may be the other one's by now
+    if not sent or copy_reason(sent[0].account):  # of a copy: the orders at the venue may be the other one's by now
         return
     Order.objects.filter(pk__in=[order.pk for order in sent]).update(cancel_sent_at=timezone.now())
     crashpoint("cancel-claimed")
@@ -127,7 +129,7 @@ def _claim(order: Order, lease: Lease | None = None) -> bool:
     No join: with one, PostgreSQL would not look again at a status that another sender has changed meanwhile.
     """
     claim = Order.objects.filter(
-        unblocked(),
+        in_its_own_house(order.account),
         unheld(),
         fenced(lease),
         pk=order.pk,
