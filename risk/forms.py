@@ -9,8 +9,7 @@ from typing import Any
 from django import forms
 
 from risk.models import Limits
-from risk.services import FIELDS, TITLES
-from trading.core.errors import InvalidInput, InvalidInputs
+from risk.services import FIELDS, TITLES, limits_faults
 from trading.core.rounding import plain
 
 HUNDRED = Decimal(100)
@@ -45,17 +44,18 @@ class LimitsForm(forms.Form):
             )
             self.fields[name].unit = UNITS.get(name, unit)  # type: ignore[attr-defined]  # read by inc/field.html
 
+    def clean(self) -> dict[str, Any]:
+        """Name what is out of range together with what is no number at all."""
+        for fault in limits_faults(self.values()):
+            self.add_error(fault.field, fault.message)
+        return self.cleaned_data
+
     def values(self) -> dict[str, Decimal | int | None]:
-        """Return the limits as they are stored; only of a valid form."""
+        """Return the limits as they are stored, as far as they could be read."""
         found = {name: self.cleaned_data.get(name) for name in FIELDS}
         if found["max_deviation"] is not None:
             found["max_deviation"] /= HUNDRED
         return found
-
-    def show_faults(self, fault: InvalidInput) -> None:
-        """Write each fault beside its field."""
-        for one in fault.faults if isinstance(fault, InvalidInputs) else (fault,):
-            self.add_error(one.field if one.field in self.fields else None, one.message)
 
 
 EXAMPLES = {"max_order": "500", "max_position": "5000", "max_orders": "50", "max_deviation": "5"}

@@ -172,7 +172,7 @@ def limits_set(
     """Replace the limits of a workspace or of one of its accounts; None: no limit. Raises InvalidInput(s)."""
     if not Membership.objects.filter(user=by, workspace=workspace, role=Role.OWNER).exists():
         raise PermissionDenied("Only an owner of the workspace changes its limits")
-    faults = list(_faults(values))
+    faults = list(limits_faults(values))
     if faults:
         raise InvalidInputs(faults)
     wanted = {name: values.get(name) for name in FIELDS}
@@ -189,7 +189,8 @@ def limits_set(
     return row
 
 
-def _faults(values: Mapping[str, Decimal | int | None]) -> Iterable[InvalidInput]:
+def limits_faults(values: Mapping[str, Decimal | int | None]) -> Iterable[InvalidInput]:
+    """Name every limit that can't be."""
     for name, highest in (("max_order", AMOUNT_MAX), ("max_position", AMOUNT_MAX), ("max_deviation", DEVIATION_MAX)):
         value = values.get(name)
         if value is not None and not 0 < value <= highest:

@@ -19,7 +19,6 @@ from accounts.selectors import account_get, accounts_of, can_write
 from risk.forms import LimitsForm
 from risk.selectors import incident_get, incidents_of, limits_for, limits_get, limits_of
 from risk.services import limits_set
-from trading.core.errors import InvalidInput
 
 UNPROCESSABLE = 422
 PAGE = 25
@@ -65,13 +64,9 @@ def limits(request: WorkspaceRequest, account_id: UUID | None = None) -> HttpRes
     unit = account.quote if account else _unit(request)
     form = LimitsForm(row, unit, request.POST if request.method == "POST" else None, frozen=not owner)
     if form.is_bound and form.is_valid():
-        try:
-            limits_set(workspace=request.workspace, account=account, values=form.values(), by=request.user)
-        except InvalidInput as fault:
-            form.show_faults(fault)
-        else:
-            messages.success(request, f"The limits of {account.name if account else 'the workspace'} are saved.")
-            return redirect("risk:overview")
+        limits_set(workspace=request.workspace, account=account, values=form.values(), by=request.user)
+        messages.success(request, f"The limits of {account.name if account else 'the workspace'} are saved.")
+        return redirect("risk:overview")
     status = UNPROCESSABLE if form.errors else 200
     return render(request, "risk/limits.html", _limits_context(request, account, form, owner=owner), status=status)
 

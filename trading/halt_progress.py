@@ -25,6 +25,11 @@ class OpenOrder:
     order: Order
     why: str
 
+    @property
+    def stuck(self) -> bool:
+        """Say whether it hangs on something, and isn't just on its way."""
+        return bool(self.order.reason) or self.order.status in (Order.Status.SENDING, Order.Status.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -41,6 +46,10 @@ class Progress:
     positions: tuple[Position, ...]
     foreign: tuple[dict[str, Any], ...]
     foreign_open: bool
+
+    @property
+    def stuck(self) -> list[OpenOrder]:
+        return [one for one in self.listed if one.stuck]
 
     @property
     def confirmed(self) -> int:

@@ -22,10 +22,12 @@ from tests.trading.world import World, check_books, live_orders
 from trading.core.errors import InvalidInput
 from trading.halt_foreign import foreign_cancel, foreign_count
 from trading.halt_progress import progress_of
+from trading.leases import lease_release, lease_take
 from trading.models import Order, Position, Runtime
 from trading.replay import ReplayMarket, replayed
 from trading.runtime import run_due, venue_for
 from trading.services.amending import amends_send
+from trading.services.halting import halt_step, halts_carry_out
 from trading.services.sending import orders_send
 
 pytestmark = pytest.mark.django_db
@@ -177,6 +179,18 @@ def test_orders_of_bots_that_have_ended_or_failed_are_cancelled_too(world):
     left.refresh_from_db()
     assert left.status == "stopped"
     check_books(world.account)
+
+
+def test_a_worker_that_dies_before_it_cancels_is_followed_by_another(world):
+    bot = grid(world)
+    Bot.objects.filter(pk=bot.pk).update(status="error")
+    pull(bot)
+    halts_carry_out()
+    lease = lease_take(bot.pk)
+    assert halt_step(lease, bot, Halt.objects.get())
+    lease_release(lease)  # nothing is sent, and nothing is due by time any more
+    run_due()
+    assert live(bot) == []
 
 
 def test_flatten_sells_what_is_held_and_ends_the_bot(world):

@@ -10,7 +10,7 @@ from exchanges.models import PaperOrder
 from exchanges.paper import PaperVenue
 from risk.models import Halt, Limits
 from tests.factories import PASSWORD, member_of, viewer_of
-from tests.trading.halts import operator, pull, sweep, venue
+from tests.trading.halts import Away, operator, pull, sweep, venue
 from trading.core.errors import VenueUnavailable
 
 PAGES = ("/", "/bots/", "/strategies/", "/risk/", "/risk/incidents/", "/risk/limits/", "/kill/")
@@ -65,6 +65,17 @@ def test_an_exchange_that_fails_keeps_nobody_from_the_switch(page, running, faul
         text = text_of(page.get("/kill/foreign/"))
     assert told in text
     assert "their number isn't known" in text
+
+
+def test_what_hangs_is_listed_with_its_reason(page, running):
+    page.post("/kill/", {"scope": "workspace"})
+    address = f"/halts/{Halt.objects.get().public_id}/"
+    with venue(Away):
+        assert "Still open, and why" not in text_of(page.get(address)), "what is just on its way is only counted"
+        sweep()
+        text = text_of(page.get(address))
+    assert "Still open, and why" in text
+    assert "The exchange did not answer: connection refused; it is tried again every few seconds" in text
 
 
 def test_one_click_halts_and_leads_to_the_progress(page, running):
@@ -167,7 +178,8 @@ def test_a_wrong_limit_is_told_beside_its_field(page):
     assert answer.status_code == 422
     text = text_of(answer)
     assert "Enter a number such as 500, or nothing" in text
-    assert page.post("/risk/limits/", {"max_orders": "0"}).status_code == 422
+    assert "The most open orders must be a whole number from 1 to 10,000" in text
+    assert "The price deviation must be above 0 and at most 100 %" in text
     assert Limits.objects.count() == 0
 
 
