@@ -194,7 +194,8 @@ def test_a_grid_never_costs_more_than_its_investment_and_every_cell_earns(drawn:
     assert one_more > drawn["investment"] * (1 - Decimal("1e-30")), "a lot more per cell would have fitted"
     for i in range(plan.cells):
         assert plan.net(i) > 0
-        assert plan.buys[i] == price_to_tick(plan.buys[i], rules.tick, Side.BUY) <= plan.lines[i]
+        crumb = plan.lines[i] * Decimal("1e-30")  # of a division to 50 digits
+        assert plan.buys[i] == price_to_tick(plan.buys[i], rules.tick, Side.BUY) <= plan.lines[i] + crumb
         assert plan.sells[i] == price_to_tick(plan.sells[i], rules.tick, Side.SELL)
         assert plan.qty * plan.buys[i] >= rules.min_notional
     assert plan.qty == qty_to_lot(plan.qty, rules.lot) >= rules.min_qty
