@@ -107,6 +107,7 @@ def a_cancel_never_arrives(steps: Steps) -> None:
 def an_amendment_is_on_its_way_while_another_is_wanted(steps: Steps) -> None:
     steps.fault(("amend", "later"), 1, tick=False)
     steps.amend(0, "a", qty=1.5, away=None, tick=True)
+    steps.passes(6.0)
     steps.amend(0, "a", qty=3.0, away=None, tick=True)
     steps.land()
 
