@@ -30,6 +30,8 @@ pytestmark = pytest.mark.django_db
 PUBLIC = {
     "favicon.ico",
     "healthz",
+    "readyz",
+    "metrics",  # with a token or from this machine, and without a tenant in it: tests/web/test_metrics.py
     "api/v1/auth/login/",
     "api/v1/auth/refresh/",
     "api/schema/",
@@ -46,6 +48,8 @@ OWN = {  # of the signed-in person's own workspace; no object is named in the ad
     "bots/new/<slug:strategy>/",
     "bots/new/<slug:strategy>/preview/",
     "bots/presets/<slug:key>/",
+    "status/",
+    "ops/health/",  # for the staff: tests/trading/test_health.py
     "strategies/",
     "strategies/<slug:strategy>/",
     "accounts/open/",
