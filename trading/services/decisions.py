@@ -8,7 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts.crashpoints import crashpoint
@@ -16,15 +15,14 @@ from accounts.services import EventDraft, events_append
 from bots.models import Bot, BotInput
 from risk.gate import judge
 from risk.rules.budget import funds_needed
-from risk.selectors import limits_for
 from trading.core.caps import caps, is_capped
 from trading.core.control import Plan, groups_begun
 from trading.core.errors import StrategyFault
-from trading.core.ports import Deny, RiskContext, RiskLimits, RiskOrder
+from trading.core.ports import Deny, RiskContext, RiskOrder
 from trading.core.rounding import plain, price_to_tick, qty_to_lot, to_decimal, trigger_to_tick
 from trading.core.types import Closed, Decision, Denied, Kind, Want
-from trading.exposure import exposure_of, order_adds
-from trading.halted import halted_reason
+from trading.exposure import order_adds
+from trading.gate_facts import gate_facts
 from trading.ids import order_id
 from trading.inbox import input_row, want_json
 from trading.leases import Lease
@@ -163,7 +161,7 @@ def _risk(situation: Situation, wanted: Plan, slot: str, want: Want, qty: Decima
 
 def _judge(situation: Situation, verdict: Verdict) -> None:
     """Ask the gate: amendments first, since what they give back or take is known, then the new orders."""
-    context = _context(situation)
+    context = gate_facts(situation)
     for intent in verdict.amends:
         if not intent.refused:
             context = _judge_amendment(situation, intent, context)
@@ -210,22 +208,6 @@ def _unfilled(intent: Intent, order: Order) -> RiskOrder:
     rest = max(Decimal(0), intent.qty - order.filled_qty)
     leverage = None if intent.risk.leverage is None else order.leverage
     return replace(intent.risk, qty=rest, exit_qty=min(rest, intent.risk.exit_qty), leverage=leverage)
-
-
-def _context(situation: Situation) -> RiskContext:
-    """Read what the gate may look at, once a decision. A replay trades nothing: no limits, no kill switch."""
-    limits = RiskLimits() if situation.simulated else limits_for(situation.bot.account)
-    context = RiskContext(
-        free=situation.free,
-        price_age_ms=situation.price_age_ms,
-        halted="the bot is paused" if situation.bot.status == Bot.Status.PAUSED else situation.held,
-        facts={"price_max_age_ms": settings.PRICE_MAX_AGE_MS},
-        limits=limits,
-        exposure=exposure_of(situation) if limits.max_position is not None else {},
-        open_orders=len(situation.live),
-    )
-    halted = "" if situation.simulated else halted_reason(situation.bot)
-    return replace(context, halted=halted) if halted else context
 
 
 def _cap(allowed: list[Intent], free: Mapping[str, Decimal]) -> None:
