@@ -184,7 +184,7 @@ def test_a_time_that_has_come_makes_a_bot_due_and_a_back_off_holds_it():
     assert bots_due(noon) == []
 
 
-STATEMENTS_A_ROUND = 5  # positions, orders in reach, what trails, whose level is reached, which derived series are heard
+STATEMENTS_A_ROUND = 5  # positions, orders in reach, trails, whose level is reached, derived series heard
 
 
 def test_prices_that_concern_nobody_cost_the_same_for_any_number_of_markets():
