@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -21,9 +22,10 @@ def test_every_point_stands_in_the_code_once_and_no_other():
 
 
 def test_without_a_folder_nothing_dies(settings):
-    settings.CRASH_DIR = ""
+    before, settings.CRASH_DIR = os.getpid(), ""
     for point in POINTS:
         crashpoint(point)
+    assert os.getpid() == before
 
 
 ALONE = """
