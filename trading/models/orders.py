@@ -95,6 +95,7 @@ class Order(models.Model):
             models.Index(fields=["bot", "-id"], name="order_bot"),
             models.Index(fields=["bot", "slot"], name="order_current", condition=Q(current=True)),
             models.Index(fields=["bot"], name="order_unsent", condition=Q(status="planned")),
+            models.Index(fields=["id"], name="order_in_doubt", condition=Q(status__in=("sending", "unknown"))),
             models.Index(
                 fields=["bot"],
                 name="order_cancel_unsent",
