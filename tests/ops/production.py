@@ -99,12 +99,14 @@ class Production(Asked):
 def _database(address: str) -> Iterator[str]:
     """A fresh database beside the one of `address`, dropped at the end."""
     name = f"binnacle_processes_{os.getpid()}"
-    with psycopg.connect(f"{address.rpartition('/')[0]}/postgres", autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"{address.rpartition('/')[0]}/{name}"
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server = f"{address.rpartition('/')[0]}/postgres"
+    with psycopg.connect(server, autocommit=True) as maker:
+        maker.execute(f"CREATE DATABASE {name}")
+    try:
+        yield f"{address.rpartition('/')[0]}/{name}"
+    finally:
+        with psycopg.connect(server, autocommit=True) as maker:
+            maker.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
