@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
+from math import inf
 from typing import NamedTuple
 
 from django.db import transaction
@@ -169,7 +170,7 @@ class Reach(NamedTuple):
         return Reach(min(self.low, bar.low), max(self.high, bar.high), max(self.until_ms, bar.ts_ms))
 
 
-ANY_PRICE = Reach(float("-inf"), float("inf"), 1 << 62)
+ANY_PRICE = Reach(-inf, inf, 1 << 62)
 
 
 def markets_waiting(market_ids: Collection[int], reach: Mapping[int, Reach] | None = None) -> set[int]:

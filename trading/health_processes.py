@@ -18,7 +18,7 @@ OK, WARN, BAD = "ok", "warn", "bad"
 GONE = "gone without a goodbye"
 QUEUE_LONG = 1000  # messages
 KINDS = ("embedded",) if settings.EMBEDDED else ("web", "worker", "beat", "streams")
-TODO = {
+REMEDIES = {
     "web": "Start “daphne config.asgi:application”; see its log.",
     "worker": "Start “celery -A config worker”; until then no bot decides. Resting orders stay as they are.",
     "beat": "Start “celery -A config beat”; until then nothing is looked after.",
@@ -69,7 +69,7 @@ def kinds_check(processes: list[Process]) -> list[Check]:
         idle = [one for one in running if one.state != OK]
         name = f"Processes: {kind}"
         if not running:
-            checks.append(Check(name, BAD, "none is running", TODO[kind]))
+            checks.append(Check(name, BAD, "none is running", REMEDIES[kind]))
         elif len(idle) == len(running):
             checks.append(Check(name, WARN, idle[0].said, "It ends itself if it stays so; look at its log."))
         else:

@@ -99,5 +99,5 @@ def _ids(keys: Sequence[str]) -> list[UUID]:
         try:
             found.append(UUID(key))
         except ValueError:
-            continue
+            log.debug("news of an account that isn't ours: %s", key)
     return found

@@ -9,6 +9,7 @@ GET  /health, /clock, /markets
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from exchanges.paper_server.walker import Board
 from exchanges.selectors import demo_clock_get
 from trading.core.rounding import plain
 
+log = logging.getLogger(__name__)
 MOST_BYTES = 4 * 2**20
 IDLE_S = 120  # a connection on which nobody asks anything is closed
 JSON, PAGE = "application/json", "text/html; charset=utf-8"
@@ -78,7 +80,7 @@ class Door(ThreadingHTTPServer):
             connections.close_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Somebody has hung up: that is their business."""
+        log.debug("%s has hung up", client_address)  # that is their business
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -94,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (its name in the standard library)
-        """Say nothing: what matters stands in the log of the database."""
+        log.debug(format, *args)  # what matters stands in the log of the database
 
     def _serve(self, work: Callable[[], Answer]) -> None:
         close_old_connections()
