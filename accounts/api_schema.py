@@ -35,6 +35,7 @@ ANSWER = {
 }
 
 
+KEYLESS = ("/preview/", "/edit-preview/", "/rearm/")  # nothing is written; or a password is sent, which isn't kept
 WORKSPACE_HEADER = {
     "name": "X-Workspace",
     "in": "header",
@@ -58,6 +59,6 @@ def describe_all(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             if "/auth/" in path:
                 continue
             operation.setdefault("parameters", []).append(WORKSPACE_HEADER)
-            if method == "post" and not path.endswith(("/preview/", "/edit-preview/")):
+            if method == "post" and not path.endswith(KEYLESS):
                 operation["parameters"].append(KEY_HEADER)
     return result

@@ -191,7 +191,7 @@ class Pipeline:
             if outcome.failed:
                 self._unbooked[account.pk] = now + BOOK_AGAIN_S
             else:
-                del self._unbooked[account.pk]
+                self._unbooked.pop(account.pk, None)
         return touched
 
     def _accounts_changed(self, market: Market) -> set[int]:
