@@ -115,6 +115,8 @@ def _frozen(server: Server) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        pytest.skip("a drill of production: set DATABASE_URL and BROKER_URL, though it starts servers of its own")
     with own_redis(tmp_path / "redis") as (broker, broker_url), own_postgres(tmp_path / "pg") as (database, address):
         monkeypatch.setenv("DATABASE_URL", address)
         monkeypatch.setenv("BROKER_URL", f"{broker_url}/0")
