@@ -23,7 +23,7 @@ from exchanges.paper import PaperVenue
 from risk.models import Halt
 from tests.factories import BotFactory
 from tests.trading.halts import live, pull, rearmed, sweep, target_of, venue
-from tests.trading.world import GRID, World, check_books
+from tests.trading.world import GRID, World, by_hand, check_books
 from trading.clock import WALL
 from trading.halt_progress import progress_of
 from trading.models import Order
@@ -60,19 +60,6 @@ def fleet(world: World, count: int) -> list[Bot]:
     for bot in bots:
         bot_start(bot=bot, by=None)
     return bots
-
-
-def by_hand(world: World) -> PaperOrder:
-    return PaperOrder.objects.create(
-        account=world.account,
-        market=world.market,
-        client_order_id="by-hand",
-        side="buy",
-        kind="limit",
-        qty=Decimal(1),
-        price=Decimal(50),
-        status="working",
-    )
 
 
 def accepted_adding() -> list[tuple[str, float, float]]:

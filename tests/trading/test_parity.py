@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shapes import ADVISOR, CASH, FEE, SHAPES, Trial, real_trial, trial
 
 from accounts.models import Workspace
 from bots.strategies.registry import STRATEGIES
 from exchanges.models import Market, PaperOrder
-from trading.core.metrics import fills_sha256
+from tests.trading.alike import assert_same
+from tests.trading.shapes import SHAPES, real_trial, trial
 from trading.models import Journal, Order
-from trading.replay import ReplayMarket, replayed
 
 pytestmark = pytest.mark.django_db
 KEYS = [key for key in SHAPES if key in STRATEGIES]
@@ -25,23 +24,6 @@ FEW = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def assert_same(one: Trial) -> int:
-    """Run both and compare line by line; returns the number of fills."""
-    result = one.simulate()
-    with replayed(
-        strategy=one.strategy.key,
-        params=one.params.model_dump(mode="json"),
-        markets={alias: ReplayMarket(market.candles, market.rules) for alias, market in one.markets.items()},
-        cash=CASH,
-        fee=FEE,
-        advisor=ADVISOR,
-    ) as run:
-        assert list(run.lines()) == list(result.lines())
-        assert fills_sha256(run.lines()) == result.sha256()
-        assert not any(run.ledger_sums().values())
-    return len(result.fills)
 
 
 @pytest.mark.parametrize("key", KEYS)

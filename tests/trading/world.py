@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Account
 from bots.models import Bot
 from bots.services import bot_start
-from exchanges.models import Market
+from exchanges.models import Market, PaperOrder
 from exchanges.paper_match import WHOLE, Reach, Terms
 from tests.factories import AccountFactory, BotFactory, MarketFactory
 from trading.clock import WALL
@@ -65,6 +65,20 @@ class World:
             bot_start(bot=bot, by=None)
             run_due()
         return bot
+
+
+def by_hand(world: World) -> PaperOrder:
+    """An order that somebody else has placed on the account."""
+    return PaperOrder.objects.create(
+        account=world.account,
+        market=world.market,
+        client_order_id="by-hand",
+        side="buy",
+        kind="limit",
+        qty=Decimal(1),
+        price=Decimal(50),
+        status="working",
+    )
 
 
 def run_once() -> int:
